@@ -1,0 +1,40 @@
+# Each target installs what it needs on Debian 12 (with cargo on the PATH) and says what it does.
+.PHONY: demo test check bench build tools-build tools-test tools-check help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: build ## play mirrored traffic with known differences on loopback and report them
+	$(SUDO) ./target/release/tapdiff demo
+
+build: tools-build ## build the release binary: target/release/tapdiff
+	cargo build --release --locked
+
+test: tools-build tools-test ## run every test, with the real Envoy (as root: capture, namespaces)
+	cargo test --workspace --locked --lib --bins
+	cargo test --workspace --locked --doc
+	cargo test --locked -p tapdiff-capture -p tapdiff-compare -p tapdiff-store --tests
+	cargo build --locked --tests
+	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" $(foreach v,RUSTUP_HOME CARGO_HOME CARGO_TARGET_DIR TAPDIFF_CORPUS,$(if $($v),$v="$($v)")) \
+		cargo test --locked --test e2e -- --test-threads=1
+
+check: tools-build tools-check ## format, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+	cargo deny --locked check licenses bans sources
+
+bench: build ## pairs per CPU second of analyze against the floor of reading and decoding heads
+	cargo bench --locked --bench analyze
+
+tools-build:
+	@tests/install.sh build
+
+tools-test:
+	@tests/install.sh test
+
+tools-check:
+	@tests/install.sh check

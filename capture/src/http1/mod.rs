@@ -1,0 +1,359 @@
+//! HTTP/1.x on one connection (RFC 9112): in-order bytes and Gaps become [`Exchange`]s.
+//!
+//! Owns what happens between the two directions: requests waiting for responses, interim responses
+//! and upgrades, and how an exchange ends when the connection does. Refuses to read a clock, to
+//! guess inside a body, and to give a response to a request it may not belong to: [`resync`] has
+//! the rule and its proof.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `head` | start lines, field lines, trailers |
+//! | `framing` | where a body ends, the chunked coding |
+//! | `half` | one direction: where in its message it is |
+//! | `requests`, `responses` | what each direction's messages do to the connection |
+//! | `resync` | what acknowledgements tell after a loss |
+//!
+//! Invariants:
+//! - An exchange leaves once: when both its messages are whole, or when no more can come of it.
+//! - `Complete` needs every byte of both; the first thing that speaks against it is the label.
+//! - Requests wait in the order in which they were sent. Only the last may be unfinished.
+//! - Memory is bounded by `Limits`: a head per direction, `pipelined` waiting requests and as many
+//!   given up, and bodies under their own budget. [`Connection::finish`] gives that budget back, so
+//!   a connection is always finished, never just dropped.
+
+mod framing;
+mod half;
+mod head;
+mod requests;
+mod responses;
+mod resync;
+
+use std::collections::VecDeque;
+
+use half::{FirstByte, Half, Missed, State};
+use head::Method;
+use resync::Turns;
+
+use crate::flow::{Direction, FlowInfo};
+use crate::reassembly::{Chunk, Gap, GapCause};
+use crate::tap::Context;
+use crate::{Anomaly, Evidence, Exchange, Limits, Protocol, Timestamp, Timing};
+
+/// One connection: both directions, and the requests that wait for responses.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    info: FlowInfo,
+    requests: Half,
+    responses: Half,
+    /// Requests in the order sent; responses come in the same order.
+    waiting: VecDeque<Open>,
+    /// Requests that were given up, older than any that waits: their responses come first.
+    abandoned: VecDeque<Owed>,
+    /// The request that is being received is the last of `waiting`; otherwise it was given up.
+    request_waits: bool,
+    /// Whom the response in progress belongs to.
+    answering: Answering,
+    /// A response in progress whose request was not seen.
+    stray: Option<Box<Open>>,
+    /// The head being received was answered before it was whole.
+    head_answered: bool,
+    /// The last response was a 1xx: a final one is still to come.
+    last_was_interim: bool,
+    turns: Turns,
+    /// A whole start line was seen.
+    spoke_http: bool,
+    client_closed: bool,
+}
+
+/// An exchange that has not left yet.
+#[derive(Debug)]
+struct Open {
+    exchange: Exchange,
+    method: Method,
+    asked: FirstByte,
+    /// Nothing more of the request will come.
+    request_done: bool,
+    /// Nothing more of the response will come.
+    response_done: bool,
+    /// The first thing that speaks against `Complete`.
+    blemish: Option<Evidence>,
+    /// When its last byte came.
+    active: Timestamp,
+}
+
+/// What is left of a request that was given up.
+#[derive(Debug)]
+struct Owed {
+    method: Method,
+    asked: FirstByte,
+}
+
+/// Whom a response belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    /// The first that waits.
+    Front,
+    /// A request that was not seen.
+    Stray,
+    /// A request that was given up, or none.
+    Nobody,
+}
+
+impl Open {
+    fn new(info: &FlowInfo, at: Timestamp) -> Self {
+        let exchange = Exchange {
+            origin: info.origin,
+            client: info.client,
+            server: info.server,
+            protocol: Protocol::Http1,
+            stream_id: None,
+            request: None,
+            response: None,
+            interim: Vec::new(),
+            upgrade: None,
+            timing: Timing::default(),
+            evidence: Evidence::Complete,
+        };
+        Self {
+            exchange,
+            method: Method::Other,
+            asked: FirstByte::default(),
+            request_done: false,
+            response_done: false,
+            blemish: None,
+            active: at,
+        }
+    }
+
+    fn blemish(&mut self, cause: Evidence) {
+        self.blemish.get_or_insert(cause);
+    }
+
+    fn is_done(&self) -> bool {
+        self.request_done && self.response_done
+    }
+
+    /// Sends it off, with its own blemish or else with `label`.
+    fn leave(mut self, label: Evidence, cx: &mut Context<'_>) {
+        self.exchange.evidence = self.blemish.unwrap_or(label);
+        cx.out.push_back(self.exchange);
+    }
+}
+
+impl Connection {
+    /// A connection of which nothing was seen yet.
+    pub(crate) fn new(info: FlowInfo) -> Self {
+        let start = || {
+            let lost = State::Lost(Evidence::LateJoin);
+            Half::new(if info.late_join { lost } else { State::Head })
+        };
+        Self {
+            info,
+            requests: start(),
+            responses: start(),
+            waiting: VecDeque::new(),
+            abandoned: VecDeque::new(),
+            request_waits: false,
+            answering: Answering::Nobody,
+            stray: None,
+            head_answered: false,
+            last_was_interim: false,
+            turns: if info.late_join { Turns::late_join() } else { Turns::default() },
+            spoke_http: false,
+            client_closed: false,
+        }
+    }
+
+    /// Takes the next bytes of a direction.
+    pub(crate) fn push(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+        match direction {
+            Direction::ToServer => self.push_requests(&chunk, cx),
+            Direction::ToClient => self.push_responses(&chunk, cx),
+        }
+        let half = self.half_mut(direction);
+        half.next = chunk.offset + chunk.bytes.len() as u64;
+        half.last_at = chunk.at;
+    }
+
+    /// The next bytes of a direction will never come.
+    pub(crate) fn gap(&mut self, direction: Direction, gap: Gap, cx: &mut Context<'_>) {
+        let cause = match gap.cause {
+            GapCause::Missing => Evidence::Gap,
+            GapCause::SnapLen => Evidence::Truncated,
+        };
+        let end = gap.offset + gap.len;
+        match self.half_mut(direction).miss(gap.len) {
+            missed @ (Missed::Inside | Missed::Ended { .. }) => {
+                if let Some(open) = self.owner(direction) {
+                    open.blemish(cause);
+                }
+                if let Missed::Ended { beyond } = missed {
+                    match direction {
+                        Direction::ToServer => self.end_request(None, cx),
+                        Direction::ToClient => self.end_response(None, cx),
+                    }
+                    if beyond > 0 {
+                        self.lose(direction, cause, cx);
+                    }
+                }
+            }
+            Missed::Lost => self.lose(direction, cause, cx),
+        }
+        if direction == Direction::ToClient && self.turns.miss_responses(end) {
+            self.give_up_waiting(cause, cx);
+        }
+        self.half_mut(direction).next = end;
+    }
+
+    /// A direction has ended; all its bytes were given.
+    pub(crate) fn fin(&mut self, direction: Direction, _at: Timestamp, cx: &mut Context<'_>) {
+        match direction {
+            Direction::ToServer => {
+                // Half closed: the response may still come.
+                self.client_closed = true;
+                self.cut_request(Evidence::ProxyAborted, cx);
+                self.requests.state = State::Over;
+            }
+            Direction::ToClient => {
+                if matches!(self.responses.state, State::Body(framing::Framing::UntilClose)) {
+                    self.end_response(Some(self.responses.last_at), cx);
+                }
+                self.end_responses(self.broken_off(Direction::ToClient), cx);
+            }
+        }
+    }
+
+    /// A direction was reset by the side that sends in it: nothing more comes in either.
+    pub(crate) fn reset(&mut self, from: Direction, _at: Timestamp, cx: &mut Context<'_>) {
+        let label = self.broken_off(from);
+        self.end_all(label, cx);
+    }
+
+    /// Gives up what has waited too long by `now`.
+    pub(crate) fn expire(&mut self, now: Timestamp, cx: &mut Context<'_>) {
+        let timeout = cx.limits.response_timeout;
+        let label = if self.client_closed { Evidence::ProxyAborted } else { Evidence::TimedOut };
+        while self.waiting.front().is_some_and(|open| open.active + timeout <= now) {
+            self.abandon_oldest(label, cx);
+        }
+        if self.stray.as_ref().is_some_and(|open| open.active + timeout <= now) {
+            self.cut_response(label, cx);
+        }
+    }
+
+    /// When [`Connection::expire`] has something to do, at the earliest.
+    pub(crate) fn deadline(&self, limits: &Limits) -> Option<Timestamp> {
+        let waiting = self.waiting.front().map(|open| open.active);
+        let stray = self.stray.as_ref().map(|open| open.active);
+        waiting.into_iter().chain(stray).min().map(|active| active + limits.response_timeout)
+    }
+
+    /// The capture has ended, or nobody remembers the connection any longer.
+    pub(crate) fn finish(&mut self, cx: &mut Context<'_>) {
+        self.end_all(Evidence::Truncated, cx);
+    }
+
+    fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::ToServer => &mut self.requests,
+            Direction::ToClient => &mut self.responses,
+        }
+    }
+
+    /// The exchange that the message in progress belongs to.
+    fn owner(&mut self, direction: Direction) -> Option<&mut Open> {
+        match (direction, self.answering) {
+            (Direction::ToServer, _) if self.request_waits => self.waiting.back_mut(),
+            (Direction::ToClient, Answering::Front) => self.waiting.front_mut(),
+            (Direction::ToClient, Answering::Stray) => self.stray.as_deref_mut(),
+            _ => None,
+        }
+    }
+
+    /// The label of what an end of the connection leaves unfinished. A client that closed before
+    /// the response was whole has given up on it, whatever the server did after that.
+    fn broken_off(&self, by: Direction) -> Evidence {
+        if by == Direction::ToServer || self.client_closed {
+            Evidence::ProxyAborted
+        } else {
+            Evidence::Reset
+        }
+    }
+
+    fn lose(&mut self, direction: Direction, cause: Evidence, cx: &mut Context<'_>) {
+        match direction {
+            Direction::ToServer => self.lose_requests(cause, cx),
+            // Lost already: who waits for an answer behind these bytes goes on waiting.
+            Direction::ToClient if matches!(self.responses.state, State::Lost(_)) => {}
+            Direction::ToClient => self.lose_responses(cause, cx),
+        }
+    }
+
+    /// The oldest waiting request leaves; its response will come to nobody.
+    fn abandon_oldest(&mut self, label: Evidence, cx: &mut Context<'_>) {
+        if self.waiting.len() == 1 && self.request_waits {
+            self.cut_request_body(cx);
+            self.request_waits = false;
+        }
+        if self.answering == Answering::Front {
+            self.cut_response_body(cx);
+            self.answering = Answering::Nobody;
+        } else if let Some(open) = self.waiting.front()
+            && !open.response_done
+        {
+            self.abandoned.push_back(Owed { method: open.method, asked: open.asked });
+        }
+        if let Some(open) = self.waiting.pop_front() {
+            open.leave(label, cx);
+        }
+        if self.abandoned.len() > cx.limits.pipelined {
+            self.lose_responses(Evidence::Truncated, cx);
+        }
+    }
+
+    /// Whoever waits will get no response that could be shown to be theirs. A request still being
+    /// received leaves when it is whole.
+    fn give_up_waiting(&mut self, cause: Evidence, cx: &mut Context<'_>) {
+        for open in &mut self.waiting {
+            open.blemish(cause);
+            open.response_done = true;
+        }
+        self.abandoned.clear();
+        while self.waiting.front().is_some_and(Open::is_done) {
+            if let Some(open) = self.waiting.pop_front() {
+                open.leave(cause, cx);
+            }
+        }
+    }
+
+    /// The server's side is over: everything that waits leaves.
+    fn end_responses(&mut self, label: Evidence, cx: &mut Context<'_>) {
+        self.cut_response(label, cx);
+        self.responses.state = State::Over;
+        self.abandoned.clear();
+        if self.request_waits {
+            self.cut_request_body(cx);
+            self.request_waits = false;
+        }
+        for open in self.waiting.drain(..) {
+            open.leave(label, cx);
+        }
+    }
+
+    fn end_all(&mut self, label: Evidence, cx: &mut Context<'_>) {
+        self.cut_request(label, cx);
+        self.end_responses(label, cx);
+        // A body that belongs to nobody has no builder, but a given-up one may not be over.
+        self.requests.end(false, cx);
+        self.requests.state = State::Over;
+    }
+
+    /// The connection goes on in another protocol, or never spoke this one.
+    fn become_opaque(&mut self, anomaly: Anomaly, cx: &mut Context<'_>) {
+        cx.anomalies.note(anomaly);
+        self.end_all(Evidence::Malformed, cx);
+    }
+}
+
+#[cfg(test)]
+mod tests;

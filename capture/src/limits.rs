@@ -1,0 +1,76 @@
+//! Every cap of capture in one place, each with its effect.
+
+use std::time::Duration;
+
+/// Bounds on what capture keeps. Each says what happens when it is reached.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Flows followed at once. Default 65_536. Above it the flow idle the longest is dropped and
+    /// its open exchanges leave as `Truncated` ([`crate::Anomaly::FlowTableFull`]).
+    pub flows: usize,
+    /// Out-of-order bytes held per direction of a flow. Default 4 MiB. Above it the missing bytes
+    /// before them are declared a Gap ([`crate::Anomaly::ReorderCapReached`]).
+    pub reorder_bytes_per_flow: usize,
+    /// Out-of-order bytes held over all flows. Default 64 MiB. Effect as above.
+    pub reorder_bytes: usize,
+    /// How long a hole may wait for a late segment when nothing was heard that proves it lost.
+    /// Default 2 s; then it is a Gap.
+    pub reorder_timeout: Duration,
+    /// How long a hole may wait once the peer has acknowledged bytes in it: they passed, so they
+    /// are only late in the capture, or lost to it. Default 20 ms; then it is a Gap. It also
+    /// bounds how long bytes wait for what their packet acknowledged.
+    pub gap_grace: Duration,
+    /// Packets of the flow that may pass meanwhile. Default 16; then it is a Gap.
+    pub gap_grace_packets: u32,
+    /// Bytes of a message head. Default 256 KiB. A larger head is malformed
+    /// ([`crate::Anomaly::HeadTooLarge`]).
+    pub head_bytes: usize,
+    /// Header fields of a message. Default 1_024. More are malformed
+    /// ([`crate::Anomaly::TooManyFields`]).
+    pub head_fields: usize,
+    /// Bytes kept per body. Default 1 MiB. Larger bodies keep this prefix, length and digest.
+    pub body_bytes: usize,
+    /// Bytes kept in bodies of unfinished messages over all flows. Default 64 MiB. Above it new
+    /// bodies keep length and digest only ([`crate::Anomaly::BodyBudgetReached`]).
+    pub body_bytes_total: usize,
+    /// Requests of one connection waiting for a response. Default 256. Above it the oldest leaves
+    /// as `Truncated` ([`crate::Anomaly::PipelineTooDeep`]).
+    pub pipelined: usize,
+    /// How long a request waits for its response to begin, and a message for its next byte.
+    /// Default 30 s; then the exchange leaves as `TimedOut`.
+    pub response_timeout: Duration,
+    /// How long a flow without open exchanges is remembered. Default 10 min.
+    pub flow_idle_timeout: Duration,
+    /// How long a closed flow is remembered, so that retransmissions open no ghost of it.
+    /// Default 5 s.
+    pub flow_linger: Duration,
+    /// Whether bodies carry the SHA-256 of the decoded entity ([`crate::Body::decoded_sum`]).
+    /// Default no: it costs a decompression of every body.
+    pub sha256_of_decoded: bool,
+    /// Decoded bytes at which decompression of one body stops. Default 256 MiB
+    /// ([`crate::Anomaly::DecodedTooLarge`]).
+    pub decoded_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 65_536,
+            reorder_bytes_per_flow: 4 << 20,
+            reorder_bytes: 64 << 20,
+            reorder_timeout: Duration::from_secs(2),
+            gap_grace: Duration::from_millis(20),
+            gap_grace_packets: 16,
+            head_bytes: 256 << 10,
+            head_fields: 1_024,
+            body_bytes: 1 << 20,
+            body_bytes_total: 64 << 20,
+            pipelined: 256,
+            response_timeout: Duration::from_secs(30),
+            flow_idle_timeout: Duration::from_secs(600),
+            flow_linger: Duration::from_secs(5),
+            sha256_of_decoded: false,
+            decoded_bytes: 256 << 20,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Several captures as one, by time.
+
+use super::{Cut, FileError, Reader};
+use crate::Packet;
+
+/// Several captures merged by the packets' times.
+///
+/// Each capture gives its packets in its own order; where that is not quite the order of time, so
+/// is the merged one. Packets of one time come in the order the captures were named.
+pub struct Merged {
+    readers: Vec<Reader>,
+}
+
+impl Merged {
+    /// Merges `readers`. Reads to the first packet of each, so that a file with nothing in it
+    /// that is read fails here and not half-way.
+    pub fn new(mut readers: Vec<Reader>) -> Result<Self, FileError> {
+        for reader in &mut readers {
+            reader.peek()?;
+        }
+        Ok(Self { readers })
+    }
+
+    /// The next packet; `None` after the last whole one of all captures.
+    #[expect(clippy::should_implement_trait, reason = "packets borrow a reader's buffer")]
+    pub fn next(&mut self) -> Result<Option<Packet<'_>>, FileError> {
+        let mut first = None;
+        for (index, reader) in self.readers.iter_mut().enumerate() {
+            if let Some(at) = reader.peek()?
+                && first.is_none_or(|(earliest, _)| at < earliest)
+            {
+                first = Some((at, index));
+            }
+        }
+        match first {
+            Some((_, index)) => self.readers[index].next(),
+            None => Ok(None),
+        }
+    }
+
+    /// Where captures end in the middle of a record.
+    pub fn cuts(&self) -> impl Iterator<Item = &Cut> {
+        self.readers.iter().filter_map(Reader::cut)
+    }
+
+    /// How far the files were read, in bytes of all together.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.readers.iter().map(Reader::bytes_read).sum()
+    }
+
+    /// Packets passed over because their link type is not read.
+    #[must_use]
+    pub fn unknown_link_packets(&self) -> u64 {
+        self.readers.iter().map(Reader::unknown_link_packets).sum()
+    }
+}

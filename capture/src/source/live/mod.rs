@@ -1,0 +1,233 @@
+//! Live interfaces, by libpcap.
+//!
+//! Owns the capture handle: opening it with the right sizes and filter, waiting for packets with
+//! a timeout, and the kernel's counters. Packets are batched by the kernel (TPACKET_V3 on Linux)
+//! for up to 100 ms, which costs a tenth of taking each at once; their time is the kernel's.
+//!
+//! Refuses nothing that the kernel delivers: which packets count is for the tap to say. The
+//! filter ([`bpf_filter`]) only keeps out what certainly does not.
+//!
+//! On Linux a packet over `lo` is delivered once, also on `any`: libpcap drops the outgoing copy.
+
+mod error;
+mod filter;
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use pcap::{Active, Capture, Device, Precision, Stat};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub use error::LiveError;
+pub use filter::bpf_filter;
+
+use crate::{LinkType, Packet, Target, Timestamp};
+
+/// How to open an interface.
+#[derive(Clone, Debug)]
+pub struct LiveConfig {
+    /// The interface: `eth0`, `lo`, or `any` for all of them.
+    pub interface: String,
+    /// What to filter for in the kernel; empty for every TCP packet.
+    pub targets: Vec<Target>,
+    /// Bytes kept of a packet. Default 262_144: all of any packet, offloaded ones too. What is
+    /// longer is cut ([`crate::Anomaly::PacketCut`]).
+    pub snaplen_bytes: u32,
+    /// The kernel's ring. Default 64 MiB. When it is full the kernel drops packets
+    /// ([`LiveStats::kernel_drops`]).
+    pub kernel_buffer_bytes: u32,
+}
+
+impl LiveConfig {
+    /// The defaults for `interface`.
+    #[must_use]
+    pub fn new(interface: impl Into<String>, targets: Vec<Target>) -> Self {
+        Self {
+            interface: interface.into(),
+            targets,
+            snaplen_bytes: 262_144,
+            kernel_buffer_bytes: 64 << 20,
+        }
+    }
+}
+
+/// One interface being captured on.
+pub struct Interface {
+    name: String,
+    capture: Capture<Active>,
+    link: LinkType,
+    last: Stat,
+    stats: LiveStats,
+}
+
+/// What the kernel counted since the interface was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LiveStats {
+    /// Packets that passed the filter, dropped ones included.
+    pub received: u64,
+    /// Packets dropped because the ring was full: this process did not keep up.
+    pub kernel_drops: u64,
+    /// Packets that the interface or its driver dropped.
+    pub interface_drops: u64,
+}
+
+/// What [`Interface::wait`] waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// There may be packets.
+    Ready,
+    /// Time is up, or a signal came.
+    Over,
+}
+
+/// How long the kernel may collect packets before it hands them over.
+const BATCH_MS: i32 = 100;
+
+impl Interface {
+    /// Opens an interface for capture, with the filter set.
+    ///
+    /// Promiscuous mode stays off: what is not for this host is not its proxy's traffic.
+    pub fn open(config: &LiveConfig) -> Result<Self, LiveError> {
+        let name = &config.interface;
+        let size = |bytes: u32| i32::try_from(bytes).unwrap_or(i32::MAX);
+        let capture = Capture::from_device(name.as_str())
+            .and_then(|capture| {
+                capture
+                    .promisc(false)
+                    .snaplen(size(config.snaplen_bytes))
+                    .buffer_size(size(config.kernel_buffer_bytes))
+                    .timeout(BATCH_MS)
+                    .precision(Precision::Nano)
+                    .open()
+            })
+            .and_then(Capture::setnonblock)
+            .map_err(|error| LiveError::of_open(name, &error, interface_names()))?;
+        let mut interface = Self {
+            name: name.clone(),
+            link: link_type(name, &capture)?,
+            capture,
+            last: Stat { received: 0, dropped: 0, if_dropped: 0 },
+            stats: LiveStats::default(),
+        };
+        let filter = bpf_filter(&config.targets, interface.link);
+        interface
+            .capture
+            .filter(&filter, true)
+            .map_err(|error| LiveError::Filter { filter, message: error.to_string() })?;
+        Ok(interface)
+    }
+
+    /// The interface's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How its packets are to be read.
+    #[must_use]
+    pub fn link_type(&self) -> LinkType {
+        self.link
+    }
+
+    /// Waits until there are packets, for `timeout` at most.
+    pub fn wait(&self, timeout: Duration) -> Result<Wait, LiveError> {
+        let timeout = Timespec::try_from(timeout).ok();
+        let mut descriptors = [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)];
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Wait::Over),
+            // An error condition is ready too: reading says what it is.
+            Ok(_) => Ok(Wait::Ready),
+            Err(error) => {
+                Err(LiveError::Read { name: self.name.clone(), message: error.to_string() })
+            }
+        }
+    }
+
+    /// The next packet; `None` when there is none for now. Costs a copy of the packet by libpcap:
+    /// [`Interface::drain`] does not.
+    #[expect(clippy::should_implement_trait, reason = "packets borrow the interface's buffer")]
+    pub fn next(&mut self) -> Result<Option<Packet<'_>>, LiveError> {
+        match self.capture.next_packet() {
+            Ok(packet) => Ok(Some(self::packet(&packet, self.link))),
+            Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => Ok(None),
+            Err(error) => {
+                Err(LiveError::Read { name: self.name.clone(), message: error.to_string() })
+            }
+        }
+    }
+
+    /// Gives up to `max` packets that are there to `each`, straight from the kernel's ring, and
+    /// returns how many they were. 0: there are none for now.
+    pub fn drain(
+        &mut self,
+        max: usize,
+        mut each: impl FnMut(&Packet<'_>),
+    ) -> Result<usize, LiveError> {
+        let link = self.link;
+        self.capture.dispatch(Some(max), |packet| each(&self::packet(&packet, link))).map_err(
+            |error| LiveError::Read { name: self.name.clone(), message: error.to_string() },
+        )
+    }
+
+    /// What the kernel counted so far. To be asked more often than 2^32 packets pass: libpcap
+    /// counts in 32 bits, which are unwrapped here.
+    ///
+    /// Where the kernel does not answer (the interface is gone: reading says so) it is what was
+    /// known before.
+    pub fn stats(&mut self) -> LiveStats {
+        if let Ok(now) = self.capture.stats() {
+            self.stats.add(&self.last, &now);
+            self.last = now;
+        }
+        self.stats
+    }
+}
+
+impl LiveStats {
+    fn add(&mut self, last: &Stat, now: &Stat) {
+        self.received += u64::from(now.received.wrapping_sub(last.received));
+        self.kernel_drops += u64::from(now.dropped.wrapping_sub(last.dropped));
+        self.interface_drops += u64::from(now.if_dropped.wrapping_sub(last.if_dropped));
+    }
+}
+
+fn packet<'a>(packet: &pcap::Packet<'a>, link: LinkType) -> Packet<'a> {
+    let time = packet.header.ts;
+    // Opened with nanosecond precision, the field for microseconds holds nanoseconds.
+    let nanos = u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
+        + u64::try_from(time.tv_usec).unwrap_or(0);
+    Packet {
+        at: Timestamp::from_nanos(nanos),
+        link,
+        data: packet.data,
+        original_len: packet.header.len,
+    }
+}
+
+fn link_type(name: &str, capture: &Capture<Active>) -> Result<LinkType, LiveError> {
+    let number = capture.get_datalink().0;
+    u32::try_from(number)
+        .ok()
+        .and_then(LinkType::from_number)
+        .ok_or_else(|| LiveError::UnknownLinkType { name: name.to_owned(), number })
+}
+
+fn interface_names() -> Vec<String> {
+    Device::list().unwrap_or_default().into_iter().map(|device| device.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_on_where_libpcaps_32_bits_wrap() {
+        let stat = |received| Stat { received, dropped: received / 2, if_dropped: 0 };
+        let mut stats = LiveStats::default();
+        stats.add(&stat(0), &stat(u32::MAX - 1));
+        stats.add(&stat(u32::MAX - 1), &Stat { received: 3, dropped: 1 << 31, if_dropped: 7 });
+        assert_eq!(stats.received, u64::from(u32::MAX) + 4);
+        assert_eq!(stats.kernel_drops, 1 << 31);
+        assert_eq!(stats.interface_drops, 7);
+    }
+}

@@ -1,0 +1,789 @@
+//! Two JSON texts compared in lockstep, without building either.
+//!
+//! Both are walked token by token at once. Where their bytes are the same for a stretch, only the
+//! primary's are read as JSON: the shadow's mean the same. A difference is looked at closely, and
+//! then the walk goes on behind it. Objects whose members come in another order are indexed from
+//! there on, and matched by name; arrays are compared by order.
+//!
+//! What is equal: numbers of one value, strings of the same characters, objects with the same
+//! members in any order, members of one name by occurrence. `null` is not a missing member.
+//!
+//! Both texts are checked to their ends: if either is no JSON, nothing of what was found holds,
+//! and the caller compares them as text.
+//!
+//! Work is linear in the texts for members in the same order, and bounded in any case: what is
+//! nested in reordered objects is read again for each of them, until [`WORK_FACTOR`] times the
+//! texts have been read; then what differs is said to differ and not looked into.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use hashbrown::HashMap;
+
+use super::echo::Echo;
+use super::findings::{Findings, Reason};
+use super::number::same_number;
+use super::place::{Place, Step};
+use super::prefix::common_prefix;
+use super::scan::{DEPTH, NotJson, RawString, Scanner, Type};
+use crate::rule::unescape_pointer;
+use crate::{Change, Kind};
+
+/// How often the two texts may be read over again to match reordered members.
+const WORK_FACTOR: usize = 8;
+
+/// Bytes compared ahead of the walk at a time: what is compared in vain where members are
+/// reordered.
+const AHEAD: usize = 256;
+
+/// Compares `primary` with `shadow` and adds to `findings`. On an error nothing was added.
+pub(super) fn compare(
+    primary: &[u8],
+    shadow: &[u8],
+    echo: &Echo<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<(), NotJson> {
+    for text in [primary, shadow] {
+        std::str::from_utf8(text).map_err(|_| NotJson)?;
+    }
+    let mark = findings.mark();
+    let mut walk = Walk {
+        primary: Scanner::new(primary),
+        shadow: Scanner::new(shadow),
+        same: 0,
+        same_ends: false,
+        place: Place::default(),
+        work: 0,
+        work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
+        echo,
+        findings,
+    };
+    let whole = walk.whole();
+    if whole.is_err() {
+        walk.findings.back_to(mark);
+    }
+    whole
+}
+
+/// The string (unescaped) or number at `pointer` (RFC 6901) in `text`; `None` where there is
+/// none, or where `text` is no JSON.
+pub(crate) fn scalar_at<'t>(text: &'t [u8], pointer: &str) -> Option<Cow<'t, [u8]>> {
+    std::str::from_utf8(text).ok()?;
+    let mut all = Scanner::new(text);
+    all.white_space();
+    let start = all.at;
+    all.value(0).ok()?;
+    if !all.at_end() {
+        return None;
+    }
+    let mut here = Scanner::new(text);
+    here.at = start;
+    for segment in pointer.split('/').skip(1) {
+        let name = unescape_pointer(segment)?;
+        match here.type_here().ok()? {
+            Type::Object => member(&mut here, name.as_bytes()).ok()??,
+            Type::Array => element(&mut here, name.parse().ok()?).ok()??,
+            _ => return None,
+        }
+    }
+    match here.type_here().ok()? {
+        Type::String => here.string().ok().map(RawString::unescaped),
+        Type::Number => here.value(0).ok().map(|range| Cow::Borrowed(here.slice(range))),
+        _ => None,
+    }
+}
+
+/// Goes to the value of the first member `name` of the object here.
+fn member(here: &mut Scanner<'_>, name: &[u8]) -> Result<Option<()>, NotJson> {
+    let mut more = here.open(b'}')?;
+    while more {
+        let found = here.string()?;
+        here.colon()?;
+        if *found.unescaped() == *name {
+            return Ok(Some(()));
+        }
+        here.value(0)?;
+        more = here.next(b'}')?;
+    }
+    Ok(None)
+}
+
+/// Goes to element `index` of the array here.
+fn element(here: &mut Scanner<'_>, index: usize) -> Result<Option<()>, NotJson> {
+    let mut more = here.open(b']')?;
+    for _ in 0..index {
+        if !more {
+            break;
+        }
+        here.value(0)?;
+        more = here.next(b']')?;
+    }
+    Ok(more.then_some(()))
+}
+
+/// Two texts, walked at once.
+struct Walk<'t, 'f, 'p, 'e> {
+    primary: Scanner<'t>,
+    shadow: Scanner<'t>,
+    /// Bytes that are known to be the same on both sides from here on.
+    same: usize,
+    /// Whether the bytes behind those are known to differ, or are not there.
+    same_ends: bool,
+    place: Place<'t>,
+    /// Bytes read again so far.
+    work: usize,
+    work_limit: usize,
+    echo: &'f Echo<'e>,
+    findings: &'f mut Findings<'p>,
+}
+
+/// A member of an object: its name and where its value is.
+struct Member<'t> {
+    name: RawString<'t>,
+    value: Range<usize>,
+}
+
+impl<'t> Walk<'t, '_, '_, '_> {
+    fn whole(&mut self) -> Result<(), NotJson> {
+        self.white_space();
+        self.value(0)?;
+        if self.primary.at_end() && self.shadow.at_end() { Ok(()) } else { Err(NotJson) }
+    }
+
+    /// Compares the values here and goes behind both.
+    fn value(&mut self, depth: usize) -> Result<(), NotJson> {
+        if !self.is_same_ahead(1) {
+            return self.values_that_differ(depth);
+        }
+        match self.primary.peek()? {
+            b'{' | b'[' if depth >= DEPTH => Err(NotJson),
+            b'{' => self.object(depth),
+            b'[' => self.array(depth),
+            first => {
+                let start = self.primary.at;
+                self.primary.scalar()?;
+                if self.follow(start) {
+                    return Ok(());
+                }
+                let shadow_start = self.shadow.at;
+                self.shadow.scalar()?;
+                self.realign();
+                let primary = self.primary.slice(start..self.primary.at);
+                let shadow = self.shadow.slice(shadow_start..self.shadow.at);
+                self.scalars(first, primary, shadow)
+            }
+        }
+    }
+
+    /// Compares two scalars that begin with the same byte.
+    fn scalars(&mut self, first: u8, primary: &'t [u8], shadow: &'t [u8]) -> Result<(), NotJson> {
+        if primary == shadow {
+            return Ok(());
+        }
+        if first == b'"' {
+            let strings = (Scanner::new(primary).string()?, Scanner::new(shadow).string()?);
+            if !strings.0.same(strings.1) {
+                let reason = self.findings.rule_for_body(&self.place).or_else(|| {
+                    let (ours, theirs) = (strings.0.unescaped(), strings.1.unescaped());
+                    self.echo.explains(&ours, &theirs).then_some(Reason::Mirror)
+                });
+                self.note(reason, Change::Value, Some(primary), Some(shadow));
+            }
+        } else if !same_number(primary, shadow) {
+            self.differs(Change::Value, Some(primary), Some(shadow));
+        }
+        Ok(())
+    }
+
+    /// Compares two values that begin with different bytes, or at different distances from the
+    /// end of their texts.
+    fn values_that_differ(&mut self, depth: usize) -> Result<(), NotJson> {
+        let types = (self.primary.type_here()?, self.shadow.type_here()?);
+        let primary = self.primary.value(depth)?;
+        let shadow = self.shadow.value(depth)?;
+        self.realign();
+        let (primary, shadow) = (self.primary.slice(primary), self.shadow.slice(shadow));
+        match types {
+            (Type::Number, Type::Number) if same_number(primary, shadow) => {}
+            (one, other) if one == other => {
+                self.differs(Change::Value, Some(primary), Some(shadow));
+            }
+            _ => self.differs(Change::Type, Some(primary), Some(shadow)),
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, depth: usize) -> Result<(), NotJson> {
+        let mut more = self.open(b'}')?;
+        while more == (true, true) {
+            let starts = (self.primary.at, self.shadow.at);
+            let name = self.primary.string()?;
+            if !self.follow(starts.0) {
+                let other = self.shadow.string()?;
+                self.realign();
+                if !name.same(other) {
+                    (self.primary.at, self.shadow.at) = starts;
+                    return self.reordered(depth);
+                }
+            }
+            self.colon()?;
+            self.place.0.push(Step::Member(name.unescaped()));
+            self.value(depth + 1)?;
+            self.place.0.pop();
+            more = self.next(b'}')?;
+        }
+        if more != (false, false) {
+            return self.reordered_rest(depth, more);
+        }
+        Ok(())
+    }
+
+    /// Compares the members from here to the end of both objects by name.
+    fn reordered(&mut self, depth: usize) -> Result<(), NotJson> {
+        self.reordered_rest(depth, (true, true))
+    }
+
+    /// As above, where `more` says which of the objects has members left.
+    fn reordered_rest(&mut self, depth: usize, more: (bool, bool)) -> Result<(), NotJson> {
+        let primaries = members(&mut self.primary, depth, more.0)?;
+        let shadows = members(&mut self.shadow, depth, more.1)?;
+        let ends = (self.primary.at, self.shadow.at);
+        let mut partners = Partners::of(&shadows);
+        for member in &primaries {
+            self.place.0.push(Step::Member(member.name.unescaped()));
+            let primary = self.primary.slice(member.value.clone());
+            match partners.take(member.name) {
+                None => self.differs(Change::Missing, Some(primary), None),
+                Some(at) => {
+                    let shadow = self.shadow.slice(shadows[at].value.clone());
+                    if primary != shadow {
+                        self.work += primary.len() + shadow.len();
+                        if self.work > self.work_limit {
+                            self.differs(Change::More, Some(primary), Some(shadow));
+                        } else {
+                            self.primary.at = member.value.start;
+                            self.shadow.at = shadows[at].value.start;
+                            self.realign();
+                            self.value(depth + 1)?;
+                        }
+                    }
+                }
+            }
+            self.place.0.pop();
+        }
+        for at in partners.left() {
+            let member = &shadows[at];
+            self.place.0.push(Step::Member(member.name.unescaped()));
+            let shadow = self.shadow.slice(member.value.clone());
+            self.differs(Change::Added, None, Some(shadow));
+            self.place.0.pop();
+        }
+        (self.primary.at, self.shadow.at) = ends;
+        self.realign();
+        Ok(())
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), NotJson> {
+        let mark = self.findings.mark();
+        let mut more = self.open(b']')?;
+        let mut len = 0;
+        while more == (true, true) {
+            self.place.0.push(Step::Element(len));
+            self.value(depth + 1)?;
+            self.place.0.pop();
+            len += 1;
+            more = self.next(b']')?;
+        }
+        if more == (false, false) {
+            return Ok(());
+        }
+        // Ours: where the lengths differ, the elements may have moved, and what was found in them
+        // says nothing.
+        let primary_len = len + rest_len(&mut self.primary, depth, more.0)?;
+        let shadow_len = len + rest_len(&mut self.shadow, depth, more.1)?;
+        self.realign();
+        self.findings.back_to(mark);
+        let lens = (format!("len {primary_len}"), format!("len {shadow_len}"));
+        self.differs(Change::Length, Some(lens.0.as_bytes()), Some(lens.1.as_bytes()));
+        Ok(())
+    }
+
+    /// Notes a difference here, unless a rule or the mirror explains it.
+    fn differs(&mut self, change: Change, primary: Option<&[u8]>, shadow: Option<&[u8]>) {
+        let reason = self.findings.rule_for_body(&self.place).or_else(|| {
+            let name = self.place.member()?;
+            let explained = match (primary, shadow) {
+                (Some(value), None) => self.echo.explains_missing(name, value),
+                (None, Some(value)) => self.echo.explains_added(name, value),
+                _ => false,
+            };
+            explained.then_some(Reason::Mirror)
+        });
+        self.note(reason, change, primary, shadow);
+    }
+
+    fn note(
+        &mut self,
+        reason: Option<Reason>,
+        change: Change,
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) {
+        match reason {
+            Some(reason) => self.findings.suppress(reason),
+            None => {
+                let place = &self.place;
+                let path = || (place.pointer(), place.pattern());
+                self.findings.diverge(Kind::Body, path, change, primary, shadow);
+            }
+        }
+    }
+
+    /// Opens both objects or arrays: whether the primary's and the shadow's have anything in them.
+    fn open(&mut self, close: u8) -> Result<(bool, bool), NotJson> {
+        let start = self.primary.at;
+        let primary = self.primary.open(close)?;
+        if self.follow(start) {
+            return Ok((primary, primary));
+        }
+        let shadow = self.shadow.open(close)?;
+        self.realign();
+        Ok((primary, shadow))
+    }
+
+    /// Goes behind what follows a member or an element: whether the primary's and the shadow's
+    /// have another.
+    fn next(&mut self, close: u8) -> Result<(bool, bool), NotJson> {
+        let start = self.primary.at;
+        let primary = self.primary.next(close)?;
+        if self.follow(start) {
+            return Ok((primary, primary));
+        }
+        let shadow = self.shadow.next(close)?;
+        self.realign();
+        Ok((primary, shadow))
+    }
+
+    fn colon(&mut self) -> Result<(), NotJson> {
+        let start = self.primary.at;
+        self.primary.colon()?;
+        if !self.follow(start) {
+            self.shadow.colon()?;
+            self.realign();
+        }
+        Ok(())
+    }
+
+    fn white_space(&mut self) {
+        self.primary.white_space();
+        self.shadow.white_space();
+        self.realign();
+    }
+
+    /// After the primary has gone on from `start`: lets the shadow follow if it has the same bytes
+    /// and one more, which settles that its token ends there too. False leaves the shadow at the
+    /// token's start, with nothing known to be the same.
+    fn follow(&mut self, start: usize) -> bool {
+        let len = self.primary.at - start;
+        if len + 1 > self.same {
+            let end = self.primary.at;
+            self.primary.at = start;
+            let same = self.is_same_ahead(len + 1);
+            self.primary.at = end;
+            if !same {
+                return false;
+            }
+        }
+        self.shadow.at += len;
+        self.same -= len;
+        true
+    }
+
+    /// Whether the next `len` bytes are the same on both sides.
+    fn is_same_ahead(&mut self, len: usize) -> bool {
+        while self.same < len && !self.same_ends {
+            let ahead = |scanner: &Scanner<'t>| {
+                let from = (scanner.at + self.same).min(scanner.text.len());
+                let to = (from + AHEAD.max(len)).min(scanner.text.len());
+                &scanner.text[from..to]
+            };
+            let (primary, shadow) = (ahead(&self.primary), ahead(&self.shadow));
+            let more = common_prefix(primary, shadow);
+            self.same += more;
+            self.same_ends = more < AHEAD.max(len);
+        }
+        self.same >= len
+    }
+
+    /// After the sides have gone on apart: nothing is known of what comes.
+    fn realign(&mut self) {
+        self.same = 0;
+        self.same_ends = false;
+    }
+}
+
+/// The members from here to the end of an object, if it has `more`.
+fn members<'t>(
+    text: &mut Scanner<'t>,
+    depth: usize,
+    mut more: bool,
+) -> Result<Vec<Member<'t>>, NotJson> {
+    let mut members = Vec::new();
+    while more {
+        let name = text.string()?;
+        text.colon()?;
+        members.push(Member { name, value: text.value(depth + 1)? });
+        more = text.next(b'}')?;
+    }
+    Ok(members)
+}
+
+/// How many elements there are from here to the end of an array, if it has `more`.
+fn rest_len(text: &mut Scanner<'_>, depth: usize, mut more: bool) -> Result<usize, NotJson> {
+    let mut len = 0;
+    while more {
+        text.value(depth + 1)?;
+        len += 1;
+        more = text.next(b']')?;
+    }
+    Ok(len)
+}
+
+/// Members of the shadow's object by name, each to be taken once.
+struct Partners<'t> {
+    /// The first of that name that was not taken.
+    first: HashMap<Cow<'t, [u8]>, usize>,
+    /// By member: the next of the same name.
+    next: Vec<Option<usize>>,
+    taken: Vec<bool>,
+}
+
+impl<'t> Partners<'t> {
+    fn of(members: &[Member<'t>]) -> Self {
+        let mut first = HashMap::with_capacity(members.len());
+        let mut next = vec![None; members.len()];
+        // From behind, so that each finds the one after it.
+        for (at, member) in members.iter().enumerate().rev() {
+            next[at] = first.insert(member.name.unescaped(), at);
+        }
+        Self { first, next, taken: vec![false; members.len()] }
+    }
+
+    fn take(&mut self, name: RawString<'t>) -> Option<usize> {
+        let name = name.unescaped();
+        let at = *self.first.get(&name)?;
+        match self.next[at] {
+            Some(next) => self.first.insert(name, next),
+            None => self.first.remove(&name),
+        };
+        self.taken[at] = true;
+        Some(at)
+    }
+
+    fn left(&self) -> impl Iterator<Item = usize> {
+        self.taken.iter().enumerate().filter(|&(_, taken)| !taken).map(|(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::differ::findings::ReasonNames;
+    use crate::sample::{Sample, written};
+    use crate::{Mirror, ServicePolicy, Suppressed};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// What differs between two texts under these rules, and what the rules explained.
+    fn compared(
+        primary: &str,
+        shadow: &str,
+        rules: &[&str],
+    ) -> Result<(Vec<String>, Vec<Suppressed>), NotJson> {
+        let mut policy = ServicePolicy::new("shop");
+        policy.rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        let request = Sample::new("1").primary().request.unwrap();
+        let echo = Echo::new(Mirror::None, &request, &request);
+        let mut findings = Findings::new(&policy, "GET /");
+        compare(primary.as_bytes(), shadow.as_bytes(), &echo, &mut findings)?;
+        let (divergences, suppressed) = findings.finish(&ReasonNames::default());
+        Ok((written(&divergences), suppressed))
+    }
+
+    fn differences(primary: &str, shadow: &str) -> Vec<String> {
+        compared(primary, shadow, &[]).unwrap().0
+    }
+
+    #[test]
+    fn values_are_reported_where_they_differ() {
+        for (primary, shadow, expected) in [
+            (r#"{"a":1,"b":2}"#, r#"{"a":1,"b":3}"#, "body /b value: 2 -> 3"),
+            (
+                r#"{"a":{"b":[1,"x"]}}"#,
+                r#"{"a":{"b":[1,"y"]}}"#,
+                r#"body /a/b/1 value: "x" -> "y""#,
+            ),
+            (r#"{"a":true}"#, r#"{"a":false}"#, "body /a value: true -> false"),
+            (r#"{"a":null}"#, r#"{"a":0}"#, "body /a type: null -> 0"),
+            (r#"{"a":"1"}"#, r#"{"a":1}"#, r#"body /a type: "1" -> 1"#),
+            (r#"{"a":{"b":1}}"#, r#"{"a":[1]}"#, r#"body /a type: {"b":1} -> [1]"#),
+            (r#"{"a":-1}"#, r#"{"a":1}"#, "body /a value: -1 -> 1"),
+            ("1", "2", "body  value: 1 -> 2"),
+            ("[1,12]", "[1,123]", "body /1 value: 12 -> 123"),
+            (r#"["ab"]"#, r#"["abc"]"#, r#"body /0 value: "ab" -> "abc""#),
+            (r#"{"a/b":{"~":1}}"#, r#"{"a/b":{"~":2}}"#, "body /a~1b/~0 value: 1 -> 2"),
+        ] {
+            assert_eq!(differences(primary, shadow), [expected], "{primary} {shadow}");
+        }
+    }
+
+    #[test]
+    fn members_that_are_missing_or_added_are_reported_and_null_is_neither() {
+        for (primary, shadow, expected) in [
+            (r#"{"a":1,"b":2,"c":3}"#, r#"{"a":1,"c":3}"#, &["body /b missing: 2 -> none"][..]),
+            (r#"{"a":1,"c":3}"#, r#"{"a":1,"b":2,"c":3}"#, &["body /b added: none -> 2"]),
+            (r#"{"a":1,"b":[1]}"#, r#"{"a":1}"#, &["body /b missing: [1] -> none"]),
+            (r#"{}"#, r#"{"a":1}"#, &["body /a added: none -> 1"]),
+            (r#"{"a":1}"#, r#"{}"#, &["body /a missing: 1 -> none"]),
+            (r#"{"a":null}"#, r#"{}"#, &["body /a missing: null -> none"]),
+            (
+                r#"{"a":1,"b":2}"#,
+                r#"{"c":1,"b":3}"#,
+                &[
+                    "body /a missing: 1 -> none",
+                    "body /b value: 2 -> 3",
+                    "body /c added: none -> 1",
+                ],
+            ),
+        ] {
+            assert_eq!(differences(primary, shadow), expected, "{primary} {shadow}");
+        }
+    }
+
+    #[test]
+    fn form_is_no_difference() {
+        for (primary, shadow) in [
+            (r#"{"a":1,"b":[2,{"c":3}]}"#, "{ \"b\" : [ 2 , { \"c\" : 3 } ] ,\n\"a\":1 }"),
+            ("[1, 1.0, 1e0]", "[1.0,1,10e-1]"),
+            (r#"["\u0041é/"]"#, r#"["A\u00e9\/"]"#),
+            (r#"{"\u0061":1}"#, r#"{"a":1.0}"#),
+            (r#"{"x":1,"\u0061":1}"#, r#"{"a":1,"x":1}"#),
+            (" {} ", "{\n}"),
+            ("[]", "[ ]"),
+            ("12", "12 "),
+        ] {
+            assert_eq!(differences(primary, shadow), [""; 0], "{primary} {shadow}");
+        }
+    }
+
+    #[test]
+    fn members_of_one_name_are_compared_by_occurrence() {
+        assert_eq!(differences(r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#), [""; 0]);
+        assert_eq!(differences(r#"{"a":1,"b":0,"a":2}"#, r#"{"b":0,"a":1,"a":2}"#), [""; 0]);
+        assert_eq!(
+            differences(r#"{"a":1,"b":0,"a":2}"#, r#"{"b":0,"a":2,"a":1}"#),
+            ["body /a value: 1 -> 2", "body /a value: 2 -> 1"]
+        );
+        assert_eq!(differences(r#"{"a":1,"a":2}"#, r#"{"a":1}"#), ["body /a missing: 2 -> none"]);
+    }
+
+    #[test]
+    fn an_array_of_another_length_is_one_difference() {
+        assert_eq!(
+            differences(r#"{"a":[1,2,3],"b":1}"#, r#"{"a":[9,8],"b":2}"#),
+            ["body /a length: len 3 -> len 2", "body /b value: 1 -> 2"]
+        );
+        assert_eq!(differences("[]", "[[1,2]]"), ["body  length: len 0 -> len 1"]);
+        assert_eq!(
+            differences("[[1],[1,2],3]", "[[2],[1],4]"),
+            ["body /0/0 value: 1 -> 2", "body /1 length: len 2 -> len 1", "body /2 value: 3 -> 4"]
+        );
+    }
+
+    #[test]
+    fn indices_are_stars_in_the_pattern() {
+        let policy = ServicePolicy::new("shop");
+        let request = Sample::new("1").primary().request.unwrap();
+        let echo = Echo::new(Mirror::None, &request, &request);
+        let mut findings = Findings::new(&policy, "GET /");
+        let texts = (br#"{"a":[{"b":1},{"b":1}]}"#, br#"{"a":[{"b":2},{"b":3}]}"#);
+        compare(texts.0, texts.1, &echo, &mut findings).unwrap();
+        let (found, _) = findings.finish(&ReasonNames::default());
+        assert_eq!([&*found[0].path, &*found[1].path], ["/a/0/b", "/a/1/b"]);
+        assert_eq!([&*found[0].pattern, &*found[1].pattern], ["/a/*/b"; 2]);
+        assert_eq!(found[0].signature, found[1].signature);
+    }
+
+    #[test]
+    fn a_rule_explains_what_it_covers_and_is_counted() {
+        let primary = r#"{"at":1,"meta":{"x":1,"y":{"z":1}},"items":[{"at":1},{"at":1}],"b":1}"#;
+        let shadow = r#"{"at":2,"meta":{"x":2,"y":{"z":"2"}},"items":[{"at":2},{}],"b":2}"#;
+        let rules = ["body:/**/at", "body:/meta"];
+        let (found, suppressed) = compared(primary, shadow, &rules).unwrap();
+        assert_eq!(found, ["body /b value: 1 -> 2"]);
+        let counts: Vec<_> = suppressed.iter().map(|s| (&*s.rule, s.count)).collect();
+        assert_eq!(counts, [("body:/**/at", 3), ("body:/meta", 2)]);
+    }
+
+    #[test]
+    fn what_is_no_json_on_either_side_gives_no_finding() {
+        for (primary, shadow) in [
+            (r#"{"a":1,"b":2}"#, r#"{"a":2,"b":}"#),
+            (r#"{"a":1,"b":}"#, r#"{"a":2,"b":2}"#),
+            ("[1,2]", "[1,2"),
+            ("[1,2]x", "[1,3]x"),
+            ("[1]", "[1]]"),
+            ("", "[1]"),
+            ("[\"\u{1}\"]", "[\"\u{1}\"]"),
+        ] {
+            assert_eq!(compared(primary, shadow, &[]).unwrap_err(), NotJson, "{primary} {shadow}");
+        }
+        let deep = "[".repeat(DEPTH + 1) + &"]".repeat(DEPTH + 1);
+        assert_eq!(compared(&deep, &deep, &[]).unwrap_err(), NotJson);
+    }
+
+    #[test]
+    fn the_deepest_nesting_is_walked() {
+        let nested = |inner: &str| "[".repeat(DEPTH) + inner + &"]".repeat(DEPTH);
+        let found = differences(&nested("1"), &nested("2"));
+        assert!(found[0].ends_with("value: 1 -> 2"), "{found:?}");
+        let object =
+            |inner: &str| r#"{"x":0,"a":"#.repeat(DEPTH - 1) + inner + &"}".repeat(DEPTH - 1);
+        let reordered =
+            |inner: &str| r#"{"a":"#.repeat(DEPTH - 1) + inner + &r#","x":0}"#.repeat(DEPTH - 1);
+        assert!(!differences(&object("1"), &reordered("2")).is_empty());
+    }
+
+    #[test]
+    fn more_differences_than_are_listed_are_counted() {
+        let texts = (json!(vec![1; 100]).to_string(), json!(vec![2; 100]).to_string());
+        let found = differences(&texts.0, &texts.1);
+        assert_eq!(found.len(), 65);
+        assert_eq!(found[63], "body /63 value: 1 -> 2");
+        assert_eq!(found[64], "body  more: 36 more -> none");
+    }
+
+    /// Each level is reordered, so each is read again by the one above it.
+    #[test]
+    fn nested_reordering_ends_in_a_coarser_answer_instead_of_endless_work() {
+        let filler = "f".repeat(200);
+        let (mut primary, mut shadow) = ("1".to_owned(), "2".to_owned());
+        for _ in 0..200 {
+            primary = format!(r#"{{"a":{primary},"b":"{filler}"}}"#);
+            shadow = format!(r#"{{"b":"{filler}","a":{shadow}}}"#);
+        }
+        let found = differences(&primary, &shadow);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("body /a/a/a") && found[0].contains(" more: "), "{found:?}");
+    }
+
+    #[test]
+    fn a_pointer_finds_the_first_member_of_its_name() {
+        let at = |pointer| scalar_at(br#"{"a":{"b":1.50},"a":2,"":"x"}"#, pointer);
+        assert_eq!(at("/a/b").unwrap(), &b"1.50"[..]);
+        assert_eq!(at("/").unwrap(), &b"x"[..]);
+        assert!(at("/a").is_none() && at("").is_none() && at("/a/c").is_none());
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-3_i64..3).prop_map(Value::from),
+            prop::sample::select(vec!["", "a", "é", "a\"b", "\u{1}", "long enough to be skipped"])
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(
+                    prop::sample::select(vec!["a", "b", "c", "é", "d/e"]).prop_map(String::from),
+                    inner,
+                    0..5
+                )
+                .prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    /// The same value with members in another order and another layout.
+    fn rewritten(value: &Value, turn: usize) -> String {
+        match value {
+            Value::Array(elements) => {
+                let all: Vec<_> = elements.iter().map(|e| rewritten(e, turn)).collect();
+                format!("[ {} ]", all.join(" ,"))
+            }
+            Value::Object(members) => {
+                let mut all: Vec<_> = members
+                    .iter()
+                    .map(|(k, v)| format!("{}:\t{}", Value::from(k.as_str()), rewritten(v, turn)))
+                    .collect();
+                if !all.is_empty() {
+                    let by = turn % all.len();
+                    all.rotate_left(by);
+                }
+                format!("{{{}\n}}", all.join(", "))
+            }
+            scalar => scalar.to_string(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_equal_if_serde_json_finds_them_equal(
+            one in value(), other in value(), turn in 0_usize..5,
+        ) {
+            let texts = (one.to_string(), rewritten(&other, turn));
+            prop_assert_eq!(differences(&texts.0, &texts.1).is_empty(), one == other);
+            prop_assert_eq!(differences(&texts.1, &texts.0).is_empty(), one == other);
+            prop_assert!(differences(&texts.0, &rewritten(&one, turn)).is_empty());
+        }
+
+        #[test]
+        fn one_changed_leaf_is_the_one_difference(
+            whole in value(), turn in 0_usize..5, at in any::<prop::sample::Index>(),
+        ) {
+            let mut leaves = Vec::new();
+            collect_leaves(&whole, String::new(), &mut leaves);
+            prop_assume!(!leaves.is_empty());
+            let pointer = &leaves[at.index(leaves.len())];
+            let mut changed = whole.clone();
+            *changed.pointer_mut(pointer).unwrap() = Value::from("changed");
+            prop_assume!(changed != whole);
+            let texts = (whole.to_string(), rewritten(&changed, turn));
+            let found = differences(&texts.0, &texts.1);
+            prop_assert_eq!(found.len(), 1, "{:?}", found);
+            prop_assert!(found[0].starts_with(&format!("body {pointer} ")), "{:?}", found);
+        }
+
+        #[test]
+        fn two_texts_are_refused_if_serde_json_refuses_one(
+            one in value(), other in value(), cut in any::<prop::sample::Index>(), first: bool,
+        ) {
+            let mut texts = [one.to_string(), other.to_string()];
+            let text = &mut texts[usize::from(first)];
+            let end = cut.index(text.len());
+            prop_assume!(text.is_char_boundary(end));
+            text.truncate(end);
+            let valid = texts.iter().all(|text| serde_json::from_str::<Value>(text).is_ok());
+            prop_assert_eq!(compared(&texts[0], &texts[1], &[]).is_ok(), valid);
+        }
+    }
+
+    fn collect_leaves(value: &Value, at: String, leaves: &mut Vec<String>) {
+        let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+        match value {
+            Value::Array(elements) => {
+                for (i, element) in elements.iter().enumerate() {
+                    collect_leaves(element, format!("{at}/{i}"), leaves);
+                }
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    collect_leaves(member, format!("{at}/{}", escaped(name)), leaves);
+                }
+            }
+            _ => leaves.push(at),
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What differs between the two answers to one request.
+//!
+//! In this order, the first that applies:
+//! 1. an exchange that is not whole is not judged;
+//! 2. nor is a pair whose requests differ in target or body: the answers would differ rightly;
+//! 3. where the statuses differ, that is the finding, and nothing else is looked at: the fields
+//!    and the body of an error are its consequences;
+//! 4. headers, trailers and body are compared, each difference held against the rules and against
+//!    what the mirroring proxy changed.
+
+mod body;
+mod echo;
+mod findings;
+mod header;
+pub(crate) mod json;
+mod number;
+mod place;
+mod prefix;
+mod scan;
+mod text;
+
+use capture::{Evidence, Exchange, Request, Response};
+
+use crate::pairing::asks_the_same;
+use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
+use echo::Echo;
+use findings::{Findings, ReasonNames};
+
+/// Compares pairs.
+#[derive(Debug, Default)]
+pub(crate) struct Differ {
+    names: ReasonNames,
+}
+
+/// What came of comparing a pair.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) verdict: Verdict,
+    /// Empty unless the verdict is `Diverged`.
+    pub(crate) divergences: Vec<Divergence>,
+    /// Empty where the verdict is `Incomparable`.
+    pub(crate) suppressed: Vec<Suppressed>,
+    /// Whether both requests had the same body of at least one byte.
+    pub(crate) request_bodies_equal: bool,
+}
+
+impl Differ {
+    /// Compares the two legs of one request at `endpoint`.
+    pub(crate) fn compare(
+        &self,
+        policy: &ServicePolicy,
+        endpoint: &str,
+        primary: &Exchange,
+        shadow: &Exchange,
+    ) -> Found {
+        let (requests, responses) = match whole(primary, shadow) {
+            Ok(whole) => whole,
+            Err(evidence) => return incomparable(Incomparable::Evidence(evidence), false),
+        };
+        if !asks_the_same(requests.0, requests.1) {
+            return incomparable(Incomparable::RequestDiffers, false);
+        }
+        let request_bodies_equal = !requests.0.body.is_empty();
+
+        let mut findings = Findings::new(policy, endpoint);
+        let echo = Echo::new(policy.mirror, requests.0, requests.1);
+        if let Err(reason) = answers(responses.0, responses.1, &echo, &mut findings) {
+            return incomparable(reason, request_bodies_equal);
+        }
+        let (divergences, suppressed) = findings.finish(&self.names);
+        let verdict = if divergences.is_empty() { Verdict::Matched } else { Verdict::Diverged };
+        Found { verdict, divergences, suppressed, request_bodies_equal }
+    }
+}
+
+/// The messages of two exchanges that were seen whole; else the label of the one that was not, the
+/// shadow's first.
+type Whole<'e> = ((&'e Request, &'e Request), (&'e Response, &'e Response));
+
+fn whole<'e>(primary: &'e Exchange, shadow: &'e Exchange) -> Result<Whole<'e>, Evidence> {
+    for exchange in [shadow, primary] {
+        if exchange.evidence != Evidence::Complete {
+            return Err(exchange.evidence);
+        }
+    }
+    let requests = primary.request.as_ref().zip(shadow.request.as_ref());
+    let responses = primary.response.as_ref().zip(shadow.response.as_ref());
+    // Complete exchanges have both; if one has not, it is not as whole as it says.
+    requests.zip(responses).ok_or(Evidence::Truncated)
+}
+
+fn incomparable(reason: Incomparable, request_bodies_equal: bool) -> Found {
+    Found {
+        verdict: Verdict::Incomparable(reason),
+        divergences: Vec::new(),
+        suppressed: Vec::new(),
+        request_bodies_equal,
+    }
+}
+
+fn answers(
+    primary: &Response,
+    shadow: &Response,
+    echo: &Echo<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<(), Incomparable> {
+    if primary.status != shadow.status {
+        let (ours, theirs) = (primary.status.to_string(), shadow.status.to_string());
+        findings.diverge(
+            Kind::Status,
+            || ("".into(), "".into()),
+            Change::Value,
+            Some(ours.as_bytes()),
+            Some(theirs.as_bytes()),
+        );
+        return Ok(());
+    }
+    header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
+    header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);
+    body::compare(primary, shadow, echo, findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mirror;
+    use crate::sample::{Sample, written};
+
+    /// Compares two answers, through Envoy's mirror and under these rules.
+    fn compared(primary: Sample, shadow: Sample, rules: &[&str]) -> Found {
+        let mut policy = ServicePolicy::new("shop");
+        policy.rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+        Differ::default().compare(&policy, "GET /", &primary.primary(), &shadow.shadow())
+    }
+
+    fn differences(primary: Sample, shadow: Sample) -> Vec<String> {
+        written(&compared(primary, shadow, &[]).divergences)
+    }
+
+    fn suppressed(found: &Found) -> Vec<(&str, u32)> {
+        found.suppressed.iter().map(|s| (&*s.rule, s.count)).collect()
+    }
+
+    fn sample() -> Sample {
+        Sample::new("1")
+    }
+
+    fn json(body: &str) -> Sample {
+        sample().content("application/json", body)
+    }
+
+    #[test]
+    fn an_exchange_that_is_not_whole_is_not_judged_and_the_shadow_s_label_counts() {
+        let gap = json("{").evidence(Evidence::Gap);
+        let cut = json("{}").evidence(Evidence::Truncated);
+        let verdict =
+            |one: &Sample, other: &Sample| compared(one.clone(), other.clone(), &[]).verdict;
+        let by = |evidence| Verdict::Incomparable(Incomparable::Evidence(evidence));
+        assert_eq!(verdict(&gap, &json("{}")), by(Evidence::Gap));
+        assert_eq!(verdict(&json("{}"), &gap), by(Evidence::Gap));
+        assert_eq!(verdict(&gap, &cut), by(Evidence::Truncated));
+        let silent = sample().unanswered(Evidence::TimedOut);
+        assert_eq!(verdict(&json("{}"), &silent), by(Evidence::TimedOut));
+    }
+
+    #[test]
+    fn answers_to_requests_that_differ_are_not_judged() {
+        let post = |body: &str| json("{}").method("POST").request_body(body);
+        let found = compared(post("a"), post("b").status(500), &[]);
+        assert_eq!(found.verdict, Verdict::Incomparable(Incomparable::RequestDiffers));
+        assert!(!found.request_bodies_equal && found.divergences.is_empty());
+        let found = compared(post("a").target("/x?a=1"), post("a").target("/x?a=2"), &[]);
+        assert_eq!(found.verdict, Verdict::Incomparable(Incomparable::RequestDiffers));
+        let found = compared(post("a"), post("a"), &[]);
+        assert!(found.verdict == Verdict::Matched && found.request_bodies_equal);
+        assert!(!compared(json("{}"), json("{}"), &[]).request_bodies_equal);
+    }
+
+    #[test]
+    fn another_status_is_the_only_finding() {
+        let error = sample().status(500).content("text/plain", "out of order");
+        assert_eq!(differences(json("{}"), error), ["status  value: 200 -> 500"]);
+    }
+
+    #[test]
+    fn headers_are_compared_by_name_without_case_and_order() {
+        let ours = sample().response_header("ETag", "1").response_header("X-A", "a");
+        let theirs = sample().response_header("x-a", "a").response_header("etag", "1");
+        assert_eq!(differences(ours.clone(), theirs.clone()), [""; 0]);
+        assert_eq!(
+            differences(ours.clone(), theirs.clone().response_header("X-New", "n")),
+            ["header x-new added: none -> n"]
+        );
+        assert_eq!(
+            differences(ours.clone(), sample().response_header("etag", "2")),
+            ["header etag value: 1 -> 2", "header x-a missing: a -> none"]
+        );
+        assert_eq!(
+            differences(ours, sample().response_header("etag", "2").response_header("X-A", "a")),
+            ["header etag value: 1 -> 2"]
+        );
+    }
+
+    #[test]
+    fn several_values_of_one_name_are_one_list() {
+        let split = sample().response_header("vary", "a").response_header("Vary", "b");
+        let joined = sample().response_header("vary", "a, b");
+        assert_eq!(differences(split.clone(), joined.clone()), [""; 0]);
+        let turned = sample().response_header("vary", "b").response_header("vary", "a");
+        assert_eq!(differences(split, turned), ["header vary value: a, b -> b, a"]);
+        let shorter = sample().response_header("vary", "a");
+        assert_eq!(differences(joined, shorter), ["header vary value: a, b -> a"]);
+    }
+
+    #[test]
+    fn each_cookie_is_compared_on_its_own() {
+        let cookies = |all: &[&str]| {
+            all.iter().fold(sample(), |sample, cookie| sample.response_header("Set-Cookie", cookie))
+        };
+        let ours = cookies(&["a=1; Path=/", "b=2", "c=3"]);
+        let theirs = cookies(&["c=3", "a=9; Path=/", "d=4"]);
+        assert_eq!(
+            differences(ours.clone(), theirs.clone()),
+            [
+                "header set-cookie/a value: a=1; Path=/ -> a=9; Path=/",
+                "header set-cookie/b missing: b=2 -> none",
+                "header set-cookie/d added: none -> d=4",
+            ]
+        );
+        let found = compared(ours, theirs, &["header:set-cookie"]);
+        assert_eq!(suppressed(&found), [("header:set-cookie", 3)]);
+    }
+
+    #[test]
+    fn fields_of_the_moment_and_of_the_connection_are_no_difference() {
+        let ours = sample()
+            .response_header("date", "Sat, 21 Nov 2026 10:00:00 GMT")
+            .response_header("content-length", "2");
+        let theirs = sample()
+            .response_header("date", "Sat, 21 Nov 2026 10:00:01 GMT")
+            .response_header("transfer-encoding", "chunked")
+            .response_header("connection", "close");
+        let found = compared(ours, theirs, &[]);
+        assert_eq!(found.verdict, Verdict::Matched);
+        assert_eq!(
+            suppressed(&found),
+            [("builtin:date", 1), ("builtin:hop-by-hop", 2), ("builtin:content-length", 1)]
+        );
+    }
+
+    #[test]
+    fn a_header_rule_covers_trailers_too() {
+        let with = |value| sample().response_header("x-b", value).trailer("x-b", value);
+        let found = compared(with("1"), with("2"), &["header:X-B"]);
+        assert_eq!(
+            (found.verdict, suppressed(&found)),
+            (Verdict::Matched, vec![("header:X-B", 2)])
+        );
+        assert_eq!(
+            differences(with("1"), with("2")),
+            ["header x-b value: 1 -> 2", "trailer x-b value: 1 -> 2"]
+        );
+    }
+
+    #[test]
+    fn a_json_body_is_compared_by_structure() {
+        let found = compared(
+            json(r#"{"price":1.00,"server":"a","tags":[]}"#),
+            json(r#"{"tags":[],"server":"b","price":1.01}"#),
+            &["body:/server"],
+        );
+        assert_eq!(written(&found.divergences), ["body /price value: 1.00 -> 1.01"]);
+        assert_eq!(suppressed(&found), [("body:/server", 1)]);
+        let problem = |body| sample().content("Application/Problem+JSON; charset=utf-8", body);
+        assert_eq!(differences(problem(r#"{"a":1}"#), problem(r#"{ "a": 1.0 }"#)), [""; 0]);
+        let untyped = |body: &str| sample().body(body);
+        assert_eq!(differences(untyped("[1]"), untyped("[2]")), ["body /0 value: 1 -> 2"]);
+    }
+
+    #[test]
+    fn json_that_is_none_is_compared_as_text() {
+        assert_eq!(
+            differences(json("{\n\"a\": 1\n}"), json("{\n\"a\": 1,\n}")),
+            ["body line 2 text: \"a\": 1 -> \"a\": 1,"]
+        );
+    }
+
+    #[test]
+    fn text_is_compared_by_line() {
+        let text = |body: &str| sample().content("text/plain", body);
+        assert_eq!(
+            differences(text("a\nb\nc\nd\n"), text("a\nB\nc\nd\ne\n")),
+            ["body line 2 text: b -> B", "body line 5 text: none -> e"]
+        );
+        assert_eq!(differences(text("a"), text("a\n")), ["body line 1 text: a -> a"]);
+        let found = compared(text("a"), text("b"), &["body:"]);
+        assert_eq!(suppressed(&found), [("body:", 1)]);
+    }
+
+    #[test]
+    fn of_a_large_text_the_first_line_that_differs_is_reported() {
+        let text = |body: String| sample().content("text/plain", body);
+        let (ours, theirs) = ("same\n".repeat(3000), "same\n".repeat(2500));
+        assert_eq!(
+            differences(text(ours.clone() + "x\ny"), text(ours + "z\ny")),
+            ["body line 3001 text: x -> z"]
+        );
+        assert_eq!(
+            differences(text(theirs.clone() + "more\n"), text(theirs)),
+            ["body line 2501 text: more -> none"]
+        );
+    }
+
+    #[test]
+    fn bytes_are_compared_as_bytes() {
+        let image = |body: &[u8]| sample().content("image/png", body);
+        assert_eq!(
+            differences(image(b"\x89PNG1234"), image(b"\x89PNG12x45")),
+            ["body  binary: len 8, first difference at 6 -> len 9, first difference at 6"]
+        );
+        let untyped = |body: &[u8]| sample().body(body);
+        assert_eq!(
+            differences(untyped(b"a\0b"), untyped(b"a\0c")),
+            ["body  binary: len 3, first difference at 2 -> len 3, first difference at 2"]
+        );
+    }
+
+    #[test]
+    fn bodies_of_different_types_are_not_looked_into() {
+        let html = sample().content("text/html", "<p>");
+        assert_eq!(
+            differences(json("{}"), html.clone()),
+            [
+                "header content-type value: application/json -> text/html",
+                "body  content_type: application/json -> text/html",
+            ]
+        );
+        assert_eq!(
+            differences(sample().content("text/plain", "<p>"), html),
+            ["header content-type value: text/plain -> text/html"]
+        );
+    }
+
+    #[test]
+    fn a_compressed_body_is_compared_decoded() {
+        use std::io::Write;
+        let gzip = |body: &str| {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            out.write_all(body.as_bytes()).unwrap();
+            json("").response_header("content-encoding", "gzip").body(out.finish().unwrap())
+        };
+        assert_eq!(differences(gzip(r#"{"a":1}"#), gzip(r#"{ "a":1}"#)), [""; 0]);
+        assert_eq!(differences(gzip(r#"{"a":1}"#), gzip(r#"{"a":2}"#)), ["body /a value: 1 -> 2"]);
+        assert_eq!(
+            differences(gzip(r#"{"a":1}"#), json(r#"{"a":1}"#)),
+            ["header content-encoding missing: gzip -> none"]
+        );
+        let broken = json("").response_header("content-encoding", "gzip").body("no gzip");
+        assert_eq!(
+            compared(gzip("{}"), broken, &[]).verdict,
+            Verdict::Incomparable(Incomparable::Undecodable)
+        );
+        let secret = |body: &str| json(body).response_header("content-encoding", "rot13");
+        assert_eq!(
+            differences(secret("abc"), secret("abd")),
+            ["body  binary: len 3, first difference at 2 -> len 3, first difference at 2"]
+        );
+    }
+
+    #[test]
+    fn an_echo_of_what_the_mirror_changed_is_no_difference() {
+        let ours = sample().host("shop:80").header("x-forwarded-for", "192.0.2.7");
+        let theirs = sample()
+            .host("shop-shadow:80")
+            .header("x-forwarded-for", "192.0.2.7,10.0.0.1")
+            .header("x-envoy-internal", "true");
+        let echo = |sample: Sample, host: &str, from: &str, more: &str| {
+            sample.response_header("location", &format!("http://{host}/x")).content(
+                "application/json",
+                format!(r#"{{"url":"http:\/\/{host}/","from":["{from}"]{more},"n":1}}"#),
+            )
+        };
+        let more = r#","x-envoy-internal":"true""#;
+        let ours = echo(ours, "shop:80", "192.0.2.7", "");
+        let theirs = echo(theirs, "shop-shadow:80", "192.0.2.7,10.0.0.1", more);
+        let found = compared(ours.clone(), theirs.clone(), &[]);
+        assert_eq!(written(&found.divergences), [""; 0]);
+        assert_eq!(suppressed(&found), [("profile:envoy", 4)]);
+        let mut policy = ServicePolicy::new("shop");
+        policy.mirror = Mirror::None;
+        let found = Differ::default().compare(&policy, "GET /", &ours.primary(), &theirs.shadow());
+        assert_eq!(found.divergences.len(), 4);
+    }
+
+    #[test]
+    fn an_echo_in_a_text_is_no_difference() {
+        let ours = sample().host("shop:80").content("text/plain", "GET /\nHost: shop:80\n\nok");
+        let theirs = sample()
+            .host("shop-shadow:80")
+            .header("x-envoy-internal", "true")
+            .content("text/plain", "GET /\nHost: shop-shadow:80\n\nX-Envoy-Internal: true\nok");
+        let found = compared(ours, theirs, &[]);
+        assert_eq!(written(&found.divergences), [""; 0]);
+        assert_eq!(suppressed(&found), [("profile:envoy", 2)]);
+    }
+}

@@ -1,0 +1,118 @@
+//! Where in a JSON text a comparison is.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use crate::rule::{Level, PathPattern};
+
+/// Bytes of a path that is reported.
+pub(super) const PATH_BYTES: usize = 512;
+
+/// One level on the way to a value.
+#[derive(Clone, Debug)]
+pub(super) enum Step<'t> {
+    /// Member of an object, by its unescaped name.
+    Member(Cow<'t, [u8]>),
+    /// Element of an array.
+    Element(usize),
+}
+
+/// The way from the root to a value.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place<'t>(pub(super) Vec<Step<'t>>);
+
+impl Place<'_> {
+    /// Whether `pattern` covers it.
+    pub(super) fn is_covered_by(&self, pattern: &PathPattern) -> bool {
+        pattern.covers(self.0.len(), |level| match &self.0[level] {
+            Step::Member(name) => Level::Member(name),
+            Step::Element(index) => Level::Element(*index),
+        })
+    }
+
+    /// As a JSON Pointer (RFC 6901), cut to 512 bytes.
+    pub(super) fn pointer(&self) -> Box<str> {
+        self.written(|out, index| {
+            let _ = write!(out, "{index}");
+        })
+    }
+
+    /// As [`Place::pointer`], with `*` for every index.
+    pub(super) fn pattern(&self) -> Box<str> {
+        self.written(|out, _| out.push('*'))
+    }
+
+    /// The name of the member that it is; `None` for an element or the root.
+    pub(super) fn member(&self) -> Option<&[u8]> {
+        match self.0.last()? {
+            Step::Member(name) => Some(name),
+            Step::Element(_) => None,
+        }
+    }
+
+    fn written(&self, element: impl Fn(&mut String, usize)) -> Box<str> {
+        let mut out = String::new();
+        for step in &self.0 {
+            out.push('/');
+            match step {
+                Step::Element(index) => element(&mut out, *index),
+                Step::Member(name) => {
+                    // A name longer than the path may be is cut before it is copied.
+                    let name = &name[..name.len().min(PATH_BYTES)];
+                    for c in String::from_utf8_lossy(name).chars() {
+                        match c {
+                            '~' => out.push_str("~0"),
+                            '/' => out.push_str("~1"),
+                            c => out.push(c),
+                        }
+                    }
+                }
+            }
+            if out.len() > PATH_BYTES {
+                cut(&mut out, PATH_BYTES);
+                break;
+            }
+        }
+        out.into()
+    }
+}
+
+/// Cuts `text` to at most `bytes` between characters, and ends it in `…`.
+pub(super) fn cut(text: &mut String, bytes: usize) {
+    let mut end = bytes.saturating_sub('…'.len_utf8()).min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text.push('…');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(steps: &[&'static str]) -> Place<'static> {
+        let step = |text: &&'static str| match text.parse() {
+            Ok(index) => Step::Element(index),
+            Err(_) => Step::Member(Cow::Borrowed(text.as_bytes())),
+        };
+        Place(steps.iter().map(step).collect())
+    }
+
+    #[test]
+    fn a_place_is_written_as_a_json_pointer_and_as_a_pattern() {
+        let place = place(&["items", "3", "a/b~c"]);
+        assert_eq!(&*place.pointer(), "/items/3/a~1b~0c");
+        assert_eq!(&*place.pattern(), "/items/*/a~1b~0c");
+        assert_eq!(place.member(), Some(&b"a/b~c"[..]));
+        assert_eq!(&*Place::default().pointer(), "");
+    }
+
+    #[test]
+    fn a_long_path_is_cut_between_characters() {
+        let long = "é".repeat(2000);
+        let place = Place(vec![Step::Member(Cow::Owned(long.into_bytes()))]);
+        let pointer = place.pointer();
+        assert!(pointer.len() <= PATH_BYTES && pointer.ends_with('…'), "{pointer}");
+    }
+}

@@ -1,0 +1,215 @@
+//! What two exchanges must share to be a pair.
+//!
+//! The key is the service, the extractor and the value it found, the method and the path without
+//! its query. The query is left out so that a mirror that changes it is seen as a request that
+//! differs, and not as two requests without a partner; [`crate::pairing`] still prefers equal
+//! targets.
+
+use std::borrow::Cow;
+
+use capture::{Request, Timestamp};
+
+use crate::{PairId, ServicePolicy};
+
+/// Bytes of a key's value that are kept to be shown.
+const SHOWN_BYTES: usize = 256;
+
+/// BLAKE3 of a pair key, cut to 128 bits.
+///
+/// Equal digests are taken for equal keys: nobody can find two keys with one digest. Stable over
+/// runs, hosts and versions, so that agents that see one leg each agree on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct KeyDigest(u128);
+
+impl KeyDigest {
+    /// 64 bits of it: uniform, so a table may use them as they are.
+    pub(crate) fn hash(self) -> u64 {
+        let bytes = self.0.to_le_bytes();
+        u64::from_le_bytes(*bytes.first_chunk().expect("16 bytes hold 8"))
+    }
+}
+
+/// A request's pair key.
+pub(crate) struct Key<'a> {
+    pub(crate) digest: KeyDigest,
+    value: Cow<'a, [u8]>,
+}
+
+impl<'a> Key<'a> {
+    /// The key of `request`; `None` where no extractor yields a value.
+    pub(crate) fn of(policy: &ServicePolicy, request: &'a Request) -> Option<Self> {
+        let (extractor, value) = policy
+            .pair_by
+            .iter()
+            .enumerate()
+            .find_map(|(i, extractor)| Some((i, extractor.value(request)?)))?;
+        let mut digest = Digester::default();
+        digest.part(policy.name.as_bytes());
+        digest.part(&(extractor as u64).to_le_bytes());
+        digest.part(&value);
+        digest.part(request.method());
+        digest.part(path(request.target()));
+        Some(Self { digest: KeyDigest(u128::from_le_bytes(digest.finish())), value })
+    }
+
+    /// The value as text, to be shown; cut to 256 bytes.
+    pub(crate) fn shown(&self) -> Box<str> {
+        let cut = &self.value[..self.value.len().min(SHOWN_BYTES)];
+        String::from_utf8_lossy(cut).into()
+    }
+}
+
+/// The name of the pair whose primary has this key, target and start.
+pub(crate) fn pair_id(key: KeyDigest, primary: Option<&Request>, start: Timestamp) -> PairId {
+    let mut digest = Digester::default();
+    digest.part(&key.0.to_le_bytes());
+    digest.part(primary.map_or(&[], Request::target));
+    digest.part(&start.as_nanos().to_le_bytes());
+    PairId(u64::from_le_bytes(digest.finish()))
+}
+
+/// The path of a request target, without scheme, authority, query and fragment.
+pub(crate) fn path(target: &[u8]) -> &[u8] {
+    let target = origin_form(target);
+    let end = target.iter().position(|&b| b == b'?' || b == b'#').unwrap_or(target.len());
+    &target[..end]
+}
+
+/// A request target without scheme and authority, where it has them.
+///
+/// RFC 9112 §3.2.2: a client sends the absolute form to a proxy, and an origin server must accept
+/// it; it names the same resource as the origin form.
+pub(crate) fn origin_form(target: &[u8]) -> &[u8] {
+    if target.first() == Some(&b'/') {
+        return target;
+    }
+    let Some(at) = memchr::memmem::find(target, b"://") else { return target };
+    let rest = &target[at + 3..];
+    match rest.iter().position(|&b| matches!(b, b'/' | b'?' | b'#')) {
+        Some(end) if rest[end] == b'/' => &rest[end..],
+        Some(_) | None => b"/",
+    }
+}
+
+/// BLAKE3 over parts, each with its length before it so that no two lists of parts run together.
+///
+/// Short lists, which are nearly all, are gathered first: hashing one slice costs half of feeding
+/// a hasher in pieces.
+struct Digester {
+    gathered: [u8; 256],
+    len: usize,
+    overflow: Option<Box<blake3::Hasher>>,
+}
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self { gathered: [0; 256], len: 0, overflow: None }
+    }
+}
+
+impl Digester {
+    fn part(&mut self, part: &[u8]) {
+        self.update(&(part.len() as u64).to_le_bytes());
+        self.update(part);
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        if self.overflow.is_none() {
+            if let Some(room) = self.gathered.get_mut(self.len..self.len + bytes.len()) {
+                room.copy_from_slice(bytes);
+                self.len += bytes.len();
+                return;
+            }
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&self.gathered[..self.len]);
+            self.overflow = Some(Box::new(hasher));
+        }
+        if let Some(hasher) = &mut self.overflow {
+            hasher.update(bytes);
+        }
+    }
+
+    fn finish<const N: usize>(&self) -> [u8; N] {
+        let digest = match &self.overflow {
+            Some(hasher) => hasher.finalize(),
+            None => blake3::hash(&self.gathered[..self.len]),
+        };
+        *digest.as_bytes().first_chunk().expect("digests are cut to at most 32 bytes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+
+    fn digest(policy: &ServicePolicy, sample: Sample) -> Option<KeyDigest> {
+        let exchange = sample.primary();
+        Key::of(policy, exchange.request.as_ref()?).map(|key| key.digest)
+    }
+
+    #[test]
+    fn the_key_holds_service_value_method_and_path_but_not_the_query() {
+        let shop = ServicePolicy::new("shop");
+        let of = |sample: Sample| digest(&shop, sample).unwrap();
+        let one = || Sample::new("1").target("/a?x=1");
+        assert_eq!(of(one()), of(one()));
+        assert_eq!(of(one()), of(one().target("/a?x=2")));
+        assert_eq!(of(one()), of(one().target("http://shop.example/a?x=1")));
+        assert_ne!(of(one()), of(one().target("/b?x=1")));
+        assert_ne!(of(one()), of(one().method("POST")));
+        assert_ne!(of(one()), of(Sample::new("2").target("/a?x=1")));
+        assert_ne!(Some(of(one())), digest(&ServicePolicy::new("cart"), one()));
+    }
+
+    #[test]
+    fn parts_do_not_run_together() {
+        let shop = ServicePolicy::new("shop");
+        let of = |id: &str, method: &str| digest(&shop, Sample::new(id).method(method));
+        assert_ne!(of("1G", "ET"), of("1", "GET"));
+    }
+
+    #[test]
+    fn the_first_extractor_with_a_value_is_part_of_the_key() {
+        let mut by_both = ServicePolicy::new("shop");
+        by_both.pair_by =
+            vec!["query:rid".parse().unwrap(), "header:x-request-id".parse().unwrap()];
+        assert_ne!(
+            digest(&by_both, Sample::new("1")),
+            digest(&by_both, Sample::new("1").target("/?rid=1"))
+        );
+        by_both.pair_by.pop();
+        assert_eq!(digest(&by_both, Sample::new("1")), None);
+    }
+
+    #[test]
+    fn a_long_key_is_digested_as_a_short_one_is() {
+        let shop = ServicePolicy::new("shop");
+        for len in [1, 100, 200, 201, 250, 256, 300, 5000] {
+            let id = "x".repeat(len);
+            let mut whole = blake3::Hasher::new();
+            for part in [&b"shop"[..], &0_u64.to_le_bytes(), id.as_bytes(), b"GET", b"/items/1"] {
+                whole.update(&(part.len() as u64).to_le_bytes());
+                whole.update(part);
+            }
+            let expected = u128::from_le_bytes(*whole.finalize().as_bytes().first_chunk().unwrap());
+            assert_eq!(digest(&shop, Sample::new(&id)), Some(KeyDigest(expected)), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_reduced_to_its_path() {
+        for (target, expected) in [
+            ("/a/b?c#d", "/a/b"),
+            ("http://h:80/a?b", "/a"),
+            ("http://h", "/"),
+            ("http://h?x", "/"),
+            ("*", "*"),
+            ("h:443", "h:443"),
+            ("", ""),
+            ("/a?u=http://x/y", "/a"),
+        ] {
+            assert_eq!(path(target.as_bytes()), expected.as_bytes(), "{target}");
+        }
+    }
+}

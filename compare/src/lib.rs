@@ -1,0 +1,33 @@
+//! Exchanges become [`Comparison`]s.
+//!
+//! ```text
+//! Exchange → pairing → Pair → comparison by content, rules → Comparison
+//!                    ↘ Unpaired                            ↘ Rollup (latency, accounts)
+//! ```
+//!
+//! Pure: no I/O, no clock. [`Judge`] takes exchanges, and time as an argument. Accounts are
+//! closed: every exchange pushed ends in exactly one [`Outcome`].
+
+mod comparison;
+mod differ;
+mod endpoint;
+mod extractor;
+mod judge;
+mod key;
+mod outcome;
+mod pairing;
+mod policy;
+mod recent;
+mod rollup;
+mod rule;
+#[cfg(test)]
+mod sample;
+mod signature;
+
+pub use comparison::{Change, Comparison, Divergence, Kind, PairId, SignatureId, Suppressed};
+pub use extractor::{Extractor, ParseExtractorError};
+pub use judge::{Judge, Judged, ShedNotice, Unpaired};
+pub use outcome::{Incomparable, Outcome, ShedReason, Verdict};
+pub use policy::{Mirror, ParseMirrorError, Policy, ServicePolicy, Window};
+pub use rollup::{EndpointRollup, Latency, LegAccount, Rollup};
+pub use rule::{ParseRuleError, PathPattern, Rule, Scope};

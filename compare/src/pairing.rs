@@ -1,0 +1,796 @@
+//! Which exchanges are the two legs of one request.
+//!
+//! Exchanges with equal keys ([`crate::key`]) form a group. A key is rarely used twice, but one
+//! request id can cover many calls, a proxy retries the primary under one id and mirrors it once,
+//! and a tap can see one exchange twice. So:
+//!
+//! - A primary with a good answer and a shadow are paired at once if their requests are equal and
+//!   began together; of several candidates, the one that began nearest.
+//! - A primary that failed (5xx, or no whole answer) may be tried again. While one waits, nothing
+//!   in its group is paired. When the first of the group has waited long enough, the group is
+//!   settled together: where there are more primaries than shadows, failed attempts that were
+//!   followed by another of the same request are `Retried`; the others pair in order of their
+//!   start.
+//! - What finds no partner within the window is `Unmirrored`, `PrimaryMissing`, or, where its
+//!   key has been paired lately, `Duplicate` or `Retried`.
+//! - What was shed, here or before it got here, takes its partner with it.
+//!
+//! Invariants: what was pushed leaves exactly once; at most `Window::exchanges` and
+//! `Window::bytes` wait; work per exchange is bounded by [`PER_KEY`].
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use capture::{Evidence, Exchange, Leg, Request, ServiceId, Timestamp};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::key::{KeyDigest, origin_form};
+use crate::recent::Recent;
+use crate::{Outcome, ShedReason, Window};
+
+/// Exchanges waiting under one key. Above it the oldest of them is shed as
+/// [`ShedReason::WindowCount`]; the key itself is not.
+const PER_KEY: usize = 32;
+
+/// How far apart the starts of two legs may be to be paired at once. Ours: Envoy's copy starts
+/// within a millisecond, HAProxy's within a tenth of a second. What is further apart is paired
+/// when its window has passed, by which time nearer candidates would have come.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// Two primaries of one key that start this close together are one exchange, seen twice.
+const SAME_START: Duration = Duration::from_millis(1);
+
+/// An exchange that has a key.
+#[derive(Debug)]
+pub(crate) struct Keyed {
+    pub(crate) exchange: Exchange,
+    pub(crate) service: ServiceId,
+    pub(crate) leg: Leg,
+    pub(crate) digest: KeyDigest,
+    /// The key's value, to be shown.
+    pub(crate) key: Box<str>,
+}
+
+/// What pairing came to.
+#[derive(Debug)]
+pub(crate) enum Paired {
+    Pair { primary: Box<Keyed>, shadow: Box<Keyed> },
+    Alone(Box<Keyed>, Outcome),
+}
+
+/// Exchanges of one key that wait, by slot.
+#[derive(Debug)]
+struct Group {
+    digest: KeyDigest,
+    /// In order of arrival; never empty.
+    members: Members,
+    /// How many of them are failed primaries.
+    failed: usize,
+}
+
+/// One slot without an allocation, or several.
+#[derive(Debug)]
+enum Members {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl Members {
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(slot) => std::slice::from_ref(slot),
+            Self::Many(slots) => slots,
+        }
+    }
+
+    fn push(&mut self, slot: u32) {
+        match self {
+            Self::One(first) => *self = Self::Many(vec![*first, slot]),
+            Self::Many(slots) => slots.push(slot),
+        }
+    }
+
+    /// Removes `slot`; true if it was the last.
+    fn remove(&mut self, slot: u32) -> bool {
+        match self {
+            Self::One(only) => *only == slot,
+            Self::Many(slots) => {
+                slots.retain(|&other| other != slot);
+                slots.is_empty()
+            }
+        }
+    }
+}
+
+/// Where an exchange waits.
+#[derive(Debug)]
+struct Slot {
+    keyed: Option<Box<Keyed>>,
+    /// Told apart from earlier tenants by the queue.
+    tenancy: u32,
+    bytes: usize,
+}
+
+/// Pairs exchanges.
+#[derive(Debug)]
+pub(crate) struct Pairer {
+    window: Window,
+    groups: HashTable<Group>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Slot and tenancy in order of arrival, which is nearly that of their ends; those that left
+    /// early are skipped when their turn comes.
+    queue: VecDeque<(u32, u32)>,
+    waiting: usize,
+    bytes: usize,
+    /// Start of the primary of the pair that was last made with a key.
+    paired: Recent<Timestamp>,
+    /// Keys that were shed.
+    shed: Recent<ShedReason>,
+    latest: Timestamp,
+    done: VecDeque<Paired>,
+}
+
+impl Pairer {
+    pub(crate) fn new(window: Window) -> Self {
+        Self {
+            window,
+            groups: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            queue: VecDeque::new(),
+            waiting: 0,
+            bytes: 0,
+            paired: Recent::new(window.time, window.exchanges),
+            shed: Recent::new(window.time, window.exchanges),
+            latest: Timestamp::ZERO,
+            done: VecDeque::new(),
+        }
+    }
+
+    /// Takes an exchange of the primary or the shadow leg.
+    pub(crate) fn push(&mut self, keyed: Box<Keyed>) {
+        let digest = keyed.digest;
+        if !self.shed.is_empty()
+            && let Some(reason) = self.shed.get(digest.hash())
+        {
+            self.done.push_back(Paired::Alone(keyed, Outcome::Shed(reason)));
+            return;
+        }
+        let failed = usize::from(has_failed(&keyed));
+        let rehash = |group: &Group| group.digest.hash();
+        match self.groups.entry(digest.hash(), |group| group.digest == digest, rehash) {
+            Entry::Vacant(vacant) => {
+                let slot = occupy(&mut self.slots, &mut self.free);
+                vacant.insert(Group { digest, members: Members::One(slot), failed });
+                self.wait(slot, keyed);
+            }
+            Entry::Occupied(mut group) => {
+                let partner = if failed == 0 && group.get().failed == 0 {
+                    partner_at_once(group.get(), &self.slots, &keyed)
+                } else {
+                    None
+                };
+                if let Some(slot) = partner {
+                    if group.get_mut().members.remove(slot) {
+                        group.remove();
+                    }
+                    if let Some(partner) = self.leave(slot) {
+                        self.pair(keyed, partner);
+                    }
+                    return;
+                }
+                let slot = occupy(&mut self.slots, &mut self.free);
+                group.get_mut().members.push(slot);
+                group.get_mut().failed += failed;
+                let crowded = group.get().members.as_slice().len() > PER_KEY;
+                let oldest = group.get().members.as_slice()[0];
+                self.wait(slot, keyed);
+                if crowded {
+                    self.settle(oldest, Some(ShedReason::WindowCount));
+                }
+            }
+        }
+        self.relieve();
+    }
+
+    /// Takes word that an exchange with this key's hash was shed elsewhere: what waits or comes
+    /// with that key is shed likewise.
+    pub(crate) fn push_shed(&mut self, hash: u64, reason: ShedReason) {
+        self.shed.insert(hash, reason);
+        while let Ok(group) = self.groups.find_entry(hash, |group| group.digest.hash() == hash) {
+            let (group, _) = group.remove();
+            for &slot in group.members.as_slice() {
+                if let Some(keyed) = self.leave(slot) {
+                    self.done.push_back(Paired::Alone(keyed, Outcome::Shed(reason)));
+                }
+            }
+        }
+    }
+
+    /// What pairing came to next.
+    pub(crate) fn poll(&mut self) -> Option<Paired> {
+        self.done.pop_front()
+    }
+
+    /// Settles what has waited for the window's time since its end.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        if now + self.window.time < self.latest {
+            // The clock was set back by more than a window: nothing that waits would be met by
+            // its partner, and it would wait for longer than it may.
+            self.finish();
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+        self.paired.expire(now);
+        self.shed.expire(now);
+        while let Some((slot, keyed)) = self.oldest() {
+            if keyed.exchange.timing.end() + self.window.time > now {
+                break;
+            }
+            self.settle(slot, None);
+        }
+    }
+
+    /// Settles everything that waits.
+    pub(crate) fn finish(&mut self) {
+        while let Some((slot, _)) = self.oldest() {
+            self.settle(slot, None);
+        }
+    }
+
+    /// Sheds the oldest while too much waits.
+    fn relieve(&mut self) {
+        loop {
+            let reason = if self.waiting > self.window.exchanges {
+                ShedReason::WindowCount
+            } else if self.bytes > self.window.bytes {
+                ShedReason::WindowBytes
+            } else {
+                return;
+            };
+            let Some((slot, keyed)) = self.oldest() else { return };
+            let hash = keyed.digest.hash();
+            if self.settle(slot, Some(reason)) {
+                self.shed.insert(hash, reason);
+            }
+        }
+    }
+
+    /// The exchange that has waited the longest.
+    fn oldest(&mut self) -> Option<(u32, &Keyed)> {
+        loop {
+            let &(slot, tenancy) = self.queue.front()?;
+            let held = &self.slots[slot as usize];
+            if held.tenancy == tenancy && held.keyed.is_some() {
+                break;
+            }
+            self.queue.pop_front();
+        }
+        let &(slot, _) = self.queue.front()?;
+        self.slots[slot as usize].keyed.as_deref().map(|keyed| (slot, keyed))
+    }
+
+    /// Settles the group of the exchange in slot `due`, which leaves in any case: with a partner
+    /// if there is one, else alone. The others of the group leave if they have one. True if `due`
+    /// was shed, which it is with `reason` where it would have left alone.
+    fn settle(&mut self, due: u32, reason: Option<ShedReason>) -> bool {
+        let Some(keyed) = &self.slots[due as usize].keyed else { return false };
+        let digest = keyed.digest;
+        let Some(group) = self.groups.find(digest.hash(), |group| group.digest == digest) else {
+            return false;
+        };
+        if let Members::Many(members) = &group.members {
+            let mut members = members.clone();
+            members.sort_by_key(|&slot| self.keyed(slot).map(|k| k.exchange.timing.start()));
+            let (mut primaries, shadows): (Vec<u32>, Vec<u32>) = members
+                .into_iter()
+                .partition(|&slot| self.keyed(slot).is_some_and(|k| k.leg == Leg::Primary));
+            self.give_up_retried(&mut primaries, shadows.len());
+            for slot in shadows {
+                self.settle_shadow(slot, &mut primaries, due);
+            }
+        }
+        let mut shed = false;
+        if let Some(keyed) = self.leave(due) {
+            let outcome = match reason {
+                Some(reason) => Outcome::Shed(reason),
+                None => self.alone(&keyed),
+            };
+            shed = reason.is_some();
+            self.done.push_back(Paired::Alone(keyed, outcome));
+        }
+        self.forget_those_that_left(digest);
+        shed
+    }
+
+    /// Ends failed attempts that were followed by another of the same request, the earliest first,
+    /// as long as there are more primaries than shadows.
+    fn give_up_retried(&mut self, primaries: &mut Vec<u32>, shadows: usize) {
+        let mut at = 0;
+        while primaries.len() > shadows && at < primaries.len() {
+            let (attempt, rest) = (primaries[at], &primaries[at + 1..]);
+            if self.is_retried(attempt, rest) {
+                primaries.remove(at);
+                if let Some(attempt) = self.leave(attempt) {
+                    self.done.push_back(Paired::Alone(attempt, Outcome::Retried));
+                }
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Whether `attempt` failed and one of `later` tries it again.
+    fn is_retried(&self, attempt: u32, later: &[u32]) -> bool {
+        self.keyed(attempt).filter(|attempt| has_failed(attempt)).is_some_and(|attempt| {
+            let end = attempt.exchange.timing.end();
+            later
+                .iter()
+                .filter_map(|&slot| self.keyed(slot))
+                .any(|later| later.exchange.timing.start() >= end && same_request(attempt, later))
+        })
+    }
+
+    /// Pairs the shadow in `slot` with the best of `primaries`. Requests that differ are a pair
+    /// only when one of them is `due`, so that there is nothing left to wait for.
+    fn settle_shadow(&mut self, slot: u32, primaries: &mut Vec<u32>, due: u32) {
+        let Some(shadow) = self.keyed(slot) else { return };
+        let best = primaries
+            .iter()
+            .enumerate()
+            .filter_map(|(at, &primary)| Some((at, self.keyed(primary)?)))
+            .map(|(at, primary)| {
+                let same = same_request(primary, shadow);
+                (Reverse(same), distance(primary, shadow), at)
+            })
+            .min();
+        if let Some((Reverse(same), _, at)) = best
+            && (same || slot == due || primaries[at] == due)
+            && let (Some(primary), Some(shadow)) =
+                (self.leave(primaries.remove(at)), self.leave(slot))
+        {
+            self.pair(primary, shadow);
+        }
+    }
+
+    /// Takes the slots that were freed out of the group with this key.
+    fn forget_those_that_left(&mut self, digest: KeyDigest) {
+        let same = |group: &Group| group.digest == digest;
+        let Ok(mut entry) = self.groups.find_entry(digest.hash(), same) else { return };
+        let held = |slot: u32| self.slots[slot as usize].keyed.as_deref();
+        let group = entry.get_mut();
+        group.failed = 0;
+        let empty = match &mut group.members {
+            Members::One(slot) => held(*slot).is_none(),
+            Members::Many(slots) => {
+                slots.retain(|&slot| held(slot).is_some());
+                group.failed = slots.iter().filter(|&&s| held(s).is_some_and(has_failed)).count();
+                slots.is_empty()
+            }
+        };
+        if empty {
+            entry.remove();
+        }
+    }
+
+    fn keyed(&self, slot: u32) -> Option<&Keyed> {
+        self.slots[slot as usize].keyed.as_deref()
+    }
+
+    /// How an exchange ends that found no partner.
+    fn alone(&self, keyed: &Keyed) -> Outcome {
+        let timing = &keyed.exchange.timing;
+        match (keyed.leg, self.paired.get(keyed.digest.hash())) {
+            (Leg::Primary, Some(start)) if has_failed(keyed) && start >= timing.end() => {
+                Outcome::Retried
+            }
+            (Leg::Primary, Some(start)) if apart(start, timing.start()) <= SAME_START => {
+                Outcome::Duplicate
+            }
+            (Leg::Primary, _) => Outcome::Unmirrored,
+            (_, Some(_)) => Outcome::Duplicate,
+            (_, None) => Outcome::PrimaryMissing,
+        }
+    }
+
+    fn pair(&mut self, one: Box<Keyed>, other: Box<Keyed>) {
+        let (primary, shadow) = if one.leg == Leg::Primary { (one, other) } else { (other, one) };
+        self.paired.insert(primary.digest.hash(), primary.exchange.timing.start());
+        self.done.push_back(Paired::Pair { primary, shadow });
+    }
+
+    /// Puts `keyed` in a slot that its group names already.
+    fn wait(&mut self, slot: u32, keyed: Box<Keyed>) {
+        let held = &mut self.slots[slot as usize];
+        held.bytes = held_bytes(&keyed);
+        held.keyed = Some(keyed);
+        self.waiting += 1;
+        self.bytes += held.bytes;
+        self.queue.push_back((slot, held.tenancy));
+    }
+
+    /// Frees a slot, which its group must not name any longer than the caller does.
+    fn leave(&mut self, slot: u32) -> Option<Box<Keyed>> {
+        let held = &mut self.slots[slot as usize];
+        let keyed = held.keyed.take()?;
+        held.tenancy = held.tenancy.wrapping_add(1);
+        self.waiting -= 1;
+        self.bytes -= held.bytes;
+        self.free.push(slot);
+        Some(keyed)
+    }
+}
+
+/// A free slot, which the caller fills.
+fn occupy(slots: &mut Vec<Slot>, free: &mut Vec<u32>) -> u32 {
+    free.pop().unwrap_or_else(|| {
+        slots.push(Slot { keyed: None, tenancy: 0, bytes: 0 });
+        // `Window::exchanges` bounds the slots; beyond 2^32 memory has run out long before.
+        u32::try_from(slots.len() - 1).expect("fewer than 2^32 exchanges wait")
+    })
+}
+
+/// The exchange of `group` on the other leg that `keyed` can be paired with at once.
+fn partner_at_once(group: &Group, slots: &[Slot], keyed: &Keyed) -> Option<u32> {
+    group
+        .members
+        .as_slice()
+        .iter()
+        .filter_map(|&slot| Some((slot, slots[slot as usize].keyed.as_deref()?)))
+        .filter(|(_, other)| other.leg != keyed.leg)
+        .map(|(slot, other)| {
+            let (primary, shadow) =
+                if keyed.leg == Leg::Primary { (keyed, other) } else { (other, keyed) };
+            (distance(primary, shadow), slot, other)
+        })
+        .filter(|((gap, _), _, other)| *gap <= TOGETHER && same_request(keyed, other))
+        .min_by_key(|&(distance, _, _)| distance)
+        .map(|(_, slot, _)| slot)
+}
+
+/// How far the shadow's start is from the primary's request, and from its start. A mirror starts
+/// the copy with the request, or when it has the whole of it.
+fn distance(primary: &Keyed, shadow: &Keyed) -> (Duration, Duration) {
+    let (timing, start) = (&primary.exchange.timing, shadow.exchange.timing.start());
+    let first = timing.start();
+    let last = timing.request_last.unwrap_or(first);
+    let gap = if start < first { first.since(start) } else { start.since(last) };
+    (gap, apart(first, start))
+}
+
+fn apart(one: Timestamp, other: Timestamp) -> Duration {
+    one.since(other).max(other.since(one))
+}
+
+/// Whether the two ask the same: target and body. Method and path are in the key.
+fn same_request(one: &Keyed, other: &Keyed) -> bool {
+    match (&one.exchange.request, &other.exchange.request) {
+        (Some(one), Some(other)) => asks_the_same(one, other),
+        _ => false,
+    }
+}
+
+/// Whether target and body are the same. The transfer coding may differ, the entity not.
+pub(crate) fn asks_the_same(one: &Request, other: &Request) -> bool {
+    origin_form(one.target()) == origin_form(other.target()) && one.body.same_bytes(&other.body)
+}
+
+/// Whether this is a primary that a proxy may have given up and tried again: a server error, or no
+/// whole answer.
+fn has_failed(keyed: &Keyed) -> bool {
+    let Exchange { response, evidence, .. } = &keyed.exchange;
+    let answered = response.as_ref().is_some_and(|response| response.status < 500);
+    let broken = matches!(evidence, Evidence::Reset | Evidence::ProxyAborted | Evidence::TimedOut);
+    keyed.leg == Leg::Primary && (!answered || broken)
+}
+
+/// Bytes that an exchange holds, for the window's budget.
+fn held_bytes(keyed: &Keyed) -> usize {
+    let request = keyed.exchange.request.as_ref().map_or(0, |request| {
+        request.fields.held_bytes() + request.trailers.held_bytes() + request.body.held_bytes()
+    });
+    let response = keyed.exchange.response.as_ref().map_or(0, |response| {
+        response.fields.held_bytes() + response.trailers.held_bytes() + response.body.held_bytes()
+    });
+    size_of::<Keyed>() + keyed.key.len() + request + response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Sample;
+
+    const WINDOW: Window = Window { time: Duration::from_secs(35), exchanges: 100, bytes: 1 << 20 };
+
+    /// A pairer, and what it came to in words: exchanges by leg and start in milliseconds.
+    struct Bench(Pairer);
+
+    impl Bench {
+        fn new() -> Self {
+            Self(Pairer::new(WINDOW))
+        }
+
+        fn push(&mut self, exchange: Exchange) {
+            self.0.push(keyed(exchange));
+        }
+
+        fn came_to(&mut self) -> Vec<String> {
+            let mut all = Vec::new();
+            while let Some(paired) = self.0.poll() {
+                all.push(match paired {
+                    Paired::Pair { primary, shadow } => {
+                        format!("pair {} {}", name(&primary), name(&shadow))
+                    }
+                    Paired::Alone(keyed, outcome) => {
+                        format!("{} {}", outcome.as_str(), name(&keyed))
+                    }
+                });
+            }
+            all
+        }
+
+        fn at_end(&mut self) -> Vec<String> {
+            self.0.finish();
+            assert_eq!((self.0.waiting, self.0.bytes, self.0.groups.len()), (0, 0, 0));
+            self.came_to()
+        }
+    }
+
+    fn keyed(exchange: Exchange) -> Box<Keyed> {
+        let request = exchange.request.as_ref().unwrap();
+        let policy = crate::ServicePolicy::new("shop");
+        let key = crate::key::Key::of(&policy, request).unwrap();
+        let (digest, key) = (key.digest, key.shown());
+        let capture::Origin { service, leg } = exchange.origin.unwrap();
+        Box::new(Keyed { exchange, service, leg, digest, key })
+    }
+
+    fn name(keyed: &Keyed) -> String {
+        let ms = keyed.exchange.timing.start().as_nanos() / 1_000_000;
+        format!("{}{ms}", if keyed.leg == Leg::Primary { "P" } else { "S" })
+    }
+
+    fn at_ms(ms: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_millis(ms)
+    }
+
+    /// An exchange of the request `id` from `start` to `end`, in milliseconds.
+    fn sample(id: &str, start: u64, end: u64) -> Sample {
+        Sample::new(id).at_us(start * 1000, (end - start) * 1000)
+    }
+
+    #[test]
+    fn two_legs_are_paired_when_the_second_comes_whichever_it_is() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 1, 5).primary());
+        bench.push(sample("b", 2, 4).shadow());
+        assert_eq!(bench.came_to(), [""; 0]);
+        bench.push(sample("a", 1, 9).shadow());
+        bench.push(sample("b", 1, 9).primary());
+        assert_eq!(bench.came_to(), ["pair P1 S1", "pair P1 S2"]);
+        assert_eq!(bench.at_end(), [""; 0]);
+    }
+
+    #[test]
+    fn what_finds_no_partner_ends_when_the_window_has_passed_since_its_end() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 1, 5).primary());
+        bench.push(sample("b", 2, 6).shadow());
+        bench.0.expire(at_ms(35_004));
+        assert_eq!(bench.came_to(), [""; 0]);
+        bench.0.expire(at_ms(35_005));
+        assert_eq!(bench.came_to(), ["unmirrored P1"]);
+        bench.0.expire(at_ms(35_006));
+        assert_eq!(bench.came_to(), ["primary_missing S2"]);
+    }
+
+    #[test]
+    fn of_calls_under_one_id_those_that_began_together_are_paired() {
+        let mut bench = Bench::new();
+        for start in [10, 20, 30] {
+            bench.push(sample("a", start, start + 100).primary());
+        }
+        for start in [31, 11, 21] {
+            bench.push(sample("a", start, start + 150).shadow());
+        }
+        assert_eq!(bench.came_to(), ["pair P30 S31", "pair P10 S11", "pair P20 S21"]);
+    }
+
+    #[test]
+    fn of_calls_under_one_id_those_that_ask_the_same_are_paired() {
+        let mut bench = Bench::new();
+        let call = |body, start| sample("a", start, start + 9).method("POST").request_body(body);
+        bench.push(call("one", 10).primary());
+        bench.push(call("two", 20).primary());
+        bench.push(call("two", 11).shadow());
+        bench.push(call("one", 21).shadow());
+        assert_eq!(bench.came_to(), ["pair P20 S11", "pair P10 S21"]);
+        let query = |q: &str, start| sample("b", start, start + 9).target(&format!("/?q={q}"));
+        bench.push(query("1", 10).primary());
+        bench.push(query("2", 12).shadow());
+        assert_eq!(bench.came_to(), [""; 0], "it may have a better partner");
+        bench.push(query("2", 13).primary());
+        bench.push(query("1", 14).shadow());
+        assert_eq!(bench.came_to(), ["pair P13 S12", "pair P10 S14"]);
+    }
+
+    #[test]
+    fn requests_that_differ_are_paired_when_nothing_better_has_come() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 10, 15).target("/?q=1").primary());
+        bench.push(sample("a", 11, 16).target("/?q=changed").shadow());
+        assert_eq!(bench.came_to(), [""; 0]);
+        bench.0.expire(at_ms(40_000));
+        assert_eq!(bench.came_to(), ["pair P10 S11"]);
+    }
+
+    #[test]
+    fn legs_that_began_far_apart_wait_for_nearer_ones() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 1_000, 1_010).primary());
+        bench.push(sample("a", 5_000, 5_010).shadow());
+        assert_eq!(bench.came_to(), [""; 0]);
+        bench.push(sample("a", 4_999, 5_020).primary());
+        assert_eq!(bench.came_to(), ["pair P4999 S5000"]);
+        assert_eq!(bench.at_end(), ["unmirrored P1000"]);
+        bench.push(sample("b", 1_000, 1_010).primary());
+        bench.push(sample("b", 5_000, 5_010).shadow());
+        assert_eq!(bench.at_end(), ["pair P1000 S5000"]);
+    }
+
+    #[test]
+    fn a_copy_that_starts_after_a_long_upload_is_paired_at_once() {
+        let mut bench = Bench::new();
+        // The request is a tenth of the exchange: from 1 s to 3 s.
+        bench.push(sample("a", 1_000, 21_000).primary());
+        bench.push(sample("a", 3_500, 22_000).shadow());
+        assert_eq!(bench.came_to(), ["pair P1000 S3500"]);
+    }
+
+    #[test]
+    fn the_pair_takes_the_last_attempt_of_a_retried_primary() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 10, 20).status(503).primary());
+        bench.push(sample("a", 11, 30).shadow());
+        bench.push(sample("a", 40, 50).unanswered(Evidence::Reset).primary());
+        bench.push(sample("a", 60, 70).primary());
+        assert_eq!(bench.came_to(), [""; 0], "a copy of the last may be on its way");
+        bench.0.expire(at_ms(40_000));
+        assert_eq!(bench.came_to(), ["retried P10", "retried P40", "pair P60 S11"]);
+    }
+
+    #[test]
+    fn attempts_that_all_fail_leave_the_last_for_the_pair() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 11, 15).status(503).shadow());
+        for start in [10, 40, 60] {
+            bench.push(sample("a", start, start + 10).status(503).primary());
+        }
+        assert_eq!(bench.at_end(), ["retried P10", "retried P40", "pair P60 S11"]);
+    }
+
+    #[test]
+    fn failures_that_were_each_mirrored_are_pairs_of_their_own() {
+        let mut bench = Bench::new();
+        for start in [10, 40] {
+            bench.push(sample("a", start, start + 10).status(503).primary());
+            bench.push(sample("a", start + 1, start + 12).status(503).shadow());
+        }
+        assert_eq!(bench.at_end(), ["pair P10 S11", "pair P40 S41"]);
+    }
+
+    #[test]
+    fn a_failure_is_retried_only_by_the_same_request_after_it() {
+        let mut bench = Bench::new();
+        let post = |body, start, end| sample("a", start, end).method("POST").request_body(body);
+        bench.push(post("one", 10, 20).status(503).primary());
+        bench.push(post("two", 40, 50).primary());
+        assert_eq!(bench.at_end(), ["unmirrored P10", "unmirrored P40"]);
+        bench.push(sample("b", 10, 50).status(503).primary());
+        bench.push(sample("b", 40, 60).primary());
+        assert_eq!(bench.at_end(), ["unmirrored P10", "unmirrored P40"]);
+        bench.push(sample("c", 10, 20).status(503).primary());
+        bench.push(sample("c", 40, 60).primary());
+        assert_eq!(bench.at_end(), ["retried P10", "unmirrored P40"]);
+    }
+
+    #[test]
+    fn what_comes_after_the_pair_was_made_is_told_from_what_never_had_a_partner() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 100, 110).primary());
+        bench.push(sample("a", 101, 111).shadow());
+        assert_eq!(bench.came_to(), ["pair P100 S101"]);
+        bench.0.expire(at_ms(30_000));
+        // An extra copy; the same primary seen again; an attempt before it; another call.
+        bench.push(sample("a", 102, 30_000).shadow());
+        bench.0.expire(at_ms(65_000));
+        assert_eq!(bench.came_to(), ["duplicate S102"]);
+        bench.push(sample("a", 100, 110).primary());
+        bench.push(sample("a", 10, 20).status(503).primary());
+        bench.push(sample("a", 500, 510).primary());
+        assert_eq!(bench.at_end(), ["retried P10", "duplicate P100", "unmirrored P500"]);
+    }
+
+    #[test]
+    fn above_the_window_s_count_the_oldest_is_shed_and_its_partner_with_it() {
+        let mut bench = Bench::new();
+        for i in 0..=WINDOW.exchanges {
+            bench.push(sample(&i.to_string(), i as u64, i as u64 + 5).primary());
+        }
+        assert_eq!(bench.came_to(), ["shed_window_count P0"]);
+        assert_eq!(bench.0.waiting, WINDOW.exchanges);
+        bench.push(sample("0", 0, 200).shadow());
+        bench.push(sample("1", 1, 200).shadow());
+        assert_eq!(bench.came_to(), ["shed_window_count S0", "pair P1 S1"]);
+    }
+
+    #[test]
+    fn above_the_window_s_bytes_the_oldest_is_shed() {
+        let mut bench = Bench::new();
+        for i in 0..5 {
+            bench.push(sample(&i.to_string(), i, i + 5).body(vec![b'x'; 300 << 10]).primary());
+        }
+        assert_eq!(bench.came_to(), ["shed_window_bytes P0", "shed_window_bytes P1"]);
+        assert!(bench.0.bytes <= WINDOW.bytes);
+    }
+
+    #[test]
+    fn under_pressure_a_held_pair_is_settled_and_not_shed() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 1, 2).status(500).primary());
+        bench.push(sample("a", 1, 3).status(500).shadow());
+        for i in 0..WINDOW.exchanges {
+            bench.push(sample(&i.to_string(), 4, 5).primary());
+        }
+        assert_eq!(bench.came_to(), ["pair P1 S1"]);
+    }
+
+    #[test]
+    fn a_notice_sheds_the_partner_that_waits_and_the_one_that_comes() {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 1, 2).primary());
+        let hash = |id| keyed(sample(id, 1, 2).primary()).digest.hash();
+        bench.0.push_shed(hash("a"), ShedReason::QueueFull);
+        bench.0.push_shed(hash("b"), ShedReason::QueueFull);
+        assert_eq!(bench.came_to(), ["shed_queue_full P1"]);
+        bench.push(sample("b", 2, 3).shadow());
+        bench.push(sample("c", 3, 4).shadow());
+        assert_eq!(bench.came_to(), ["shed_queue_full S2"]);
+        assert_eq!(bench.at_end(), ["primary_missing S3"]);
+        bench.0.expire(at_ms(1));
+        for turn in 1..=4 {
+            bench.0.expire(at_ms(turn * 36_000));
+        }
+        bench.push(sample("b", 200_000, 200_001).shadow());
+        assert_eq!(bench.at_end(), ["primary_missing S200000"], "notices are forgotten");
+    }
+
+    #[test]
+    fn one_key_cannot_fill_the_window() {
+        let mut bench = Bench::new();
+        for i in 0..50 {
+            bench.push(sample("a", i * 2000, i * 2000 + 5).primary());
+        }
+        assert_eq!(bench.0.waiting, PER_KEY);
+        assert_eq!(bench.came_to().len(), 50 - PER_KEY);
+        bench.push(sample("a", 98_000, 98_005).shadow());
+        assert_eq!(bench.came_to(), ["pair P98000 S98000"], "the key itself is not shed");
+    }
+
+    #[test]
+    fn a_clock_set_back_ends_what_waits() {
+        let mut bench = Bench::new();
+        bench.0.expire(at_ms(1_000_000));
+        bench.push(sample("a", 1_000_000, 1_000_001).primary());
+        bench.0.expire(at_ms(970_000));
+        assert_eq!(bench.came_to(), [""; 0], "within the window it may be disorder");
+        bench.0.expire(at_ms(500_000));
+        assert_eq!(bench.came_to(), ["unmirrored P1000000"]);
+        bench.push(sample("b", 500_000, 500_001).primary());
+        bench.0.expire(at_ms(535_001));
+        assert_eq!(bench.came_to(), ["unmirrored P500000"]);
+    }
+}

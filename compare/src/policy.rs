@@ -1,0 +1,151 @@
+//! What to compare and how, checked: the configuration as compare needs it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use capture::ServiceId;
+
+use crate::{Extractor, Rule};
+
+/// How exchanges are paired and compared.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// By `ServiceId`.
+    pub services: Vec<ServicePolicy>,
+    /// Bounds of the pairing window, over all services.
+    pub window: Window,
+}
+
+impl Policy {
+    /// What holds for `service`; `None` for one that is not configured.
+    #[must_use]
+    pub fn service(&self, service: ServiceId) -> Option<&ServicePolicy> {
+        self.services.get(usize::from(service.0))
+    }
+}
+
+/// What holds for one service.
+#[derive(Clone, Debug)]
+pub struct ServicePolicy {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Which proxy makes the copy: what it changes on the shadow leg is no difference.
+    pub mirror: Mirror,
+    /// Where the pairing key is found: the first that yields a value.
+    pub pair_by: Vec<Extractor>,
+    /// Differences that are expected. Where several match, the first is counted.
+    pub rules: Vec<Rule>,
+}
+
+impl ServicePolicy {
+    /// A service with the defaults: Envoy's mirror, paired by [`Extractor::default`], no rules.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            mirror: Mirror::Envoy,
+            pair_by: vec![Extractor::default()],
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// Bounds of what waits for its other leg.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// How long an exchange waits after its end. Default 35 s: longer than
+    /// `capture::Limits::response_timeout`, so that a slow shadow is `TimedOut` before its primary
+    /// would be `Unmirrored`.
+    pub time: Duration,
+    /// Exchanges waiting. Default 200_000; above it the oldest is shed.
+    pub exchanges: usize,
+    /// Bytes they hold. Default 64 MiB; above it the oldest is shed.
+    pub bytes: usize,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(35), exchanges: 200_000, bytes: 64 << 20 }
+    }
+}
+
+/// The proxy that makes the copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mirror {
+    /// Envoy: `-shadow` after the host, its own address appended to `x-forwarded-for`,
+    /// `x-envoy-internal`, its own span ids.
+    Envoy,
+    /// Istio: as Envoy, which it is made of.
+    Istio,
+    /// nginx's `mirror`: the host is each location's upstream unless set.
+    Nginx,
+    /// HAProxy with spoa-mirror: what HAProxy itself adds to requests is missing on the copy.
+    Haproxy,
+    /// Nothing is changed on the way.
+    None,
+}
+
+impl Mirror {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 5] = [Self::Envoy, Self::Istio, Self::Nginx, Self::Haproxy, Self::None];
+
+    /// As the configuration writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Envoy => "envoy",
+            Self::Istio => "istio",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Mirror {
+    type Err = ParseMirrorError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|mirror| mirror.as_str() == text)
+            .ok_or_else(|| ParseMirrorError(text.to_owned()))
+    }
+}
+
+/// The text that names no mirroring proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseMirrorError(pub String);
+
+impl fmt::Display for ParseMirrorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = self;
+        write!(f, "'{text}' is no mirror; write envoy, istio, nginx, haproxy or none")
+    }
+}
+
+impl std::error::Error for ParseMirrorError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mirror_is_read_as_it_is_written() {
+        for mirror in Mirror::ALL {
+            assert_eq!(mirror.as_str().parse(), Ok(mirror));
+        }
+        assert_eq!(
+            "traefik".parse::<Mirror>().unwrap_err().to_string(),
+            "'traefik' is no mirror; write envoy, istio, nginx, haproxy or none"
+        );
+    }
+}

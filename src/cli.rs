@@ -1,0 +1,267 @@
+//! The command line: flags and their help. No work is done here.
+
+use std::path::PathBuf;
+
+use capture::Timestamp;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use compare::{Extractor, Mirror, Scope};
+
+use crate::config::{Address, DEFAULT_STORE};
+
+/// Compares mirrored traffic on the wire: what does the shadow answer that the primary does not?
+///
+/// tapdiff reads both legs of mirrored HTTP traffic off the wire, pairs them by request id,
+/// compares responses and latencies, and keeps what differs. It is never in the request path and
+/// never sends a request.
+#[derive(Debug, Parser)]
+#[command(name = "tapdiff", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  tapdiff demo
+  tapdiff analyze --primary 10.0.0.1:8080 --shadow 10.0.0.2:8080 edge.pcap
+  tapdiff run --config /etc/tapdiff/config.toml
+  tapdiff report --since 1h
+
+Exit status: 0 done; 1 the answer is no; 2 usage or configuration; 4 environment (no permission to
+capture, store not reachable).")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Capture, compare and store until told to stop (the daemon)
+    Run(RunArgs),
+    /// Compare the two legs in capture files and print the report
+    Analyze(AnalyzeArgs),
+    /// Print every HTTP exchange in capture files, one JSON object a line
+    Exchanges(ExchangesArgs),
+    /// Print what differed: totals and accounts, endpoints, signatures, latency
+    Report(ReportArgs),
+    /// Show one signature with its examples, or one pair with the difference marked
+    Show(ShowArgs),
+    /// Check a configuration file and print what the daemon would run with
+    CheckConfig(CheckConfigArgs),
+    /// Play mirrored traffic with known differences on loopback and report them
+    Demo(DemoArgs),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// `tapdiff run`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff run --config /etc/tapdiff/config.toml
+  TAPDIFF_LOG=debug tapdiff run --config config.toml --store /tmp/trial.db
+
+SIGTERM and SIGINT drain: what was captured is compared and stored before it exits.")]
+pub(crate) struct RunArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Interface to capture on, in place of those in the file; may be repeated
+    #[arg(long = "interface", value_name = "NAME")]
+    pub(crate) interfaces: Vec<String>,
+    /// The store's file, in place of the one in the configuration
+    #[arg(long, value_name = "PATH")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+/// `tapdiff analyze`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff analyze --primary 10.0.0.1:8080 --shadow 10.0.0.2:8080 edge.pcap
+  tcpdump -i any -w - tcp port 8080 | tapdiff analyze --config config.toml -
+  tapdiff analyze --primary :8080 --shadow :9080 --ignore 'body:/**/generated_at' \\
+      --store trial.db host-a.pcapng host-b.pcapng && tapdiff report --store trial.db")]
+pub(crate) struct AnalyzeArgs {
+    /// pcap or pcapng files, merged by time; '-' is standard input
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub(crate) captures: Vec<PathBuf>,
+    /// Take services and bounds from this configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// With --config: look at this service only. Without: the name that reports give the service
+    /// [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Where the primary listens (ADDRESS:PORT, NETWORK/LEN:PORT or :PORT); may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
+    pub(crate) primary: Vec<Address>,
+    /// Where the shadow listens; may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
+    pub(crate) shadow: Vec<Address>,
+    /// The proxy that makes the copy: what it changes on the way is no difference [default: envoy]
+    #[arg(long, value_name = "PROXY")]
+    pub(crate) mirror: Option<Mirror>,
+    /// Where the pairing key is found: header:NAME, trace-id, query:NAME, json:/PATH or
+    /// fingerprint; the first that yields a value; may be repeated [default: header:x-request-id]
+    #[arg(long = "pair-by", value_name = "EXTRACTOR")]
+    pub(crate) pair_by: Vec<Extractor>,
+    /// Differences to leave out: header:NAME or body:/PATH ('*' is one level, '**' any); may be
+    /// repeated
+    #[arg(long = "ignore", value_name = "SCOPE")]
+    pub(crate) ignore: Vec<Scope>,
+    /// Keep what was judged in this file, for 'report' and 'show'
+    #[arg(long, value_name = "PATH")]
+    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) reconcile: ReconcileArgs,
+}
+
+/// `tapdiff exchanges`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff exchanges edge.pcap | jq 'select(.status >= 500) | .uri'
+  tapdiff exchanges --half edge.pcap")]
+pub(crate) struct ExchangesArgs {
+    /// pcap or pcapng files; '-' is standard input
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub(crate) captures: Vec<PathBuf>,
+    /// Also print responses whose request was not seen
+    #[arg(long)]
+    pub(crate) half: bool,
+}
+
+/// `tapdiff report`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff report
+  tapdiff report --store trial.db --since 15m --service shop
+  tapdiff report --format json | jq '.services[].signatures'
+  curl -s localhost:9901/stats | tapdiff report --envoy-stats - --envoy-clusters shop_v1,shop_v2")]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Only pairs that began at most this long ago, e.g. 90s, 15m, 1h, 2d
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["from", "to"])]
+    pub(crate) since: Option<String>,
+    /// Only pairs that began at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<Timestamp>,
+    /// Only pairs that began before this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) to: Option<Timestamp>,
+    /// Only this service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Only this endpoint, as reports write it: 'GET /api/items/{id}'
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) reconcile: ReconcileArgs,
+}
+
+/// `tapdiff show`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff show s-41d8cd98f00b2041
+  tapdiff show --store trial.db --format json p-0cc175b9c0f1b6a8")]
+pub(crate) struct ShowArgs {
+    /// A signature (s-…) or a pair (p-…), as reports name them
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `tapdiff check-config`
+#[derive(Args, Debug)]
+#[command(after_help = "Exit status: 0 it can be used; 1 it has faults, each told with its line.")]
+pub(crate) struct CheckConfigArgs {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// `tapdiff demo`
+#[derive(Args, Debug)]
+#[command(after_help = "Needs nothing but the right to capture on lo: root, or CAP_NET_RAW.")]
+pub(crate) struct DemoArgs {
+    /// Keep what was judged in this file, for 'report' and 'show'
+    #[arg(long, value_name = "PATH")]
+    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `tapdiff completions`
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Where the store is.
+#[derive(Args, Debug)]
+pub(crate) struct StoreArgs {
+    /// The store's file
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_STORE)]
+    pub(crate) store: PathBuf,
+}
+
+/// How the answer is written.
+#[derive(Args, Debug)]
+pub(crate) struct OutputArgs {
+    /// text is for people; json is stable and documented
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+/// Output formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The proxy's own counters to hold the tap's against.
+#[derive(Args, Debug)]
+pub(crate) struct ReconcileArgs {
+    /// Envoy's counters, as its admin port prints them at /stats ('-' is standard input); given
+    /// twice, before and after, their difference
+    #[arg(long = "envoy-stats", value_name = "FILE", requires = "envoy_clusters")]
+    pub(crate) envoy_stats: Vec<PathBuf>,
+    /// Envoy's names of the two clusters of a service; may be repeated
+    #[arg(long = "envoy-clusters", value_name = "[SERVICE=]PRIMARY,SHADOW", requires = "envoy_stats")]
+    pub(crate) envoy_clusters: Vec<String>,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|_| "no RFC 3339 time; write 2026-11-21T10:00:00Z".to_owned())?;
+    u64::try_from(time.as_nanosecond())
+        .map(Timestamp::from_nanos)
+        .map_err(|_| "times before 1970 or after 2554 cannot be used".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        assert_eq!(parse_time("1970-01-01T00:00:01Z"), Ok(Timestamp::from_nanos(1_000_000_000)));
+        assert!(parse_time("yesterday").is_err());
+    }
+}

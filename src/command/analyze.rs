@@ -1,0 +1,61 @@
+//! `tapdiff analyze`: the whole pipeline over capture files.
+
+use store::{Query, SqliteStore, Store};
+
+use crate::cli::AnalyzeArgs;
+use crate::config::{self, Config, Service};
+use crate::failure::Failure;
+use crate::pipeline;
+
+use super::report::answer;
+
+/// Compares the legs in capture files and prints the report.
+pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<(), Failure> {
+    let config = configure(args)?;
+    // Every capture is opened before a store is made, so that a wrong name leaves none behind.
+    let captures = pipeline::file::Captures::open(&args.captures)?;
+    let store: Box<dyn Store + Send> = match &args.store {
+        Some(path) => Box::new(SqliteStore::create_or_open(path)?),
+        None => Box::new(SqliteStore::in_memory()?),
+    };
+    let store = pipeline::file::analyze(&config, captures, store)?;
+    let report = store.report(&Query::default())?;
+    answer(&report, &args.output, &args.reconcile)
+}
+
+/// The configuration in effect: the file's, with what the flags say on top.
+fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
+    let mut config = match &args.config {
+        Some(path) => Config::load(path).map_err(Failure::usage)?,
+        None => Config::default(),
+    };
+    if config.services.is_empty() || !args.primary.is_empty() || !args.shadow.is_empty() {
+        if args.primary.is_empty() || args.shadow.is_empty() {
+            return Err(Failure::usage(
+                "say where both legs listen: --primary ADDRESS:PORT and --shadow ADDRESS:PORT, or \
+                 --config FILE",
+            ));
+        }
+        let mut service = Service::new(args.service.as_deref().unwrap_or("default"));
+        service.primary.clone_from(&args.primary);
+        service.shadow.clone_from(&args.shadow);
+        config.services = vec![service];
+    } else if let Some(name) = &args.service {
+        let known: Vec<String> = config.services.iter().map(|s| s.name.to_string()).collect();
+        config.services.retain(|service| *service.name == **name);
+        if config.services.is_empty() {
+            return Err(Failure::usage(format!(
+                "--service: the configuration has no '{name}'; it has {}",
+                known.join(", ")
+            )));
+        }
+    }
+    for service in &mut config.services {
+        service.mirror = args.mirror.unwrap_or(service.mirror);
+        if !args.pair_by.is_empty() {
+            service.pair_by.clone_from(&args.pair_by);
+        }
+        service.rules.extend(args.ignore.iter().cloned().map(config::ignore_rule));
+    }
+    Ok(config)
+}

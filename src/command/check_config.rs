@@ -1,0 +1,12 @@
+//! `tapdiff check-config`: what the daemon would run with, or every fault with its line.
+
+use crate::cli::CheckConfigArgs;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::output;
+
+/// Prints the configuration in effect with its digest.
+pub(crate) fn check_config(args: &CheckConfigArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.file).map_err(Failure::no)?;
+    output::print(&format!("# digest {}\n{}", config.digest(), config.effective()))
+}

@@ -1,0 +1,152 @@
+//! `tapdiff exchanges`: every HTTP exchange in captures, one JSON object a line.
+
+use std::io::{self, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use capture::body::DecodedSum;
+use capture::{Body, Evidence, Exchange, Fields, Limits, Tap, Timestamp};
+use serde::Serialize;
+
+use crate::cli::ExchangesArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::pipeline::file::Captures;
+
+/// Prints them in the order in which they ended.
+pub(crate) fn exchanges(args: &ExchangesArgs) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for path in &args.captures {
+        if let Err(why) = one_file(path, args.half, &mut out)? {
+            return output::finish(Err(why));
+        }
+    }
+    output::finish(out.flush())
+}
+
+/// The exchanges of one file. The inner result is that of writing.
+fn one_file(
+    path: &PathBuf,
+    half: bool,
+    out: &mut impl Write,
+) -> Result<io::Result<()>, Failure> {
+    let file = path.display().to_string();
+    let limits = Limits { sha256_of_decoded: true, ..Limits::default() };
+    let mut tap = Tap::new(limits, Vec::new());
+    let mut captures = Captures::open(std::slice::from_ref(path))?;
+    let mut write = |tap: &mut Tap| -> io::Result<()> {
+        while let Some(exchange) = tap.poll() {
+            if exchange.request.is_some() || half {
+                serde_json::to_writer(&mut *out, &Line::new(&file, &exchange))?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    };
+    while let Some(packet) = captures.next()? {
+        tap.push(&packet);
+        tap.expire(packet.at);
+        if let Err(why) = write(&mut tap) {
+            return Ok(Err(why));
+        }
+    }
+    tap.finish();
+    captures.report_cuts();
+    Ok(write(&mut tap))
+}
+
+/// One line, field by field as the exchange format has it.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    proto: &'static str,
+    stream_id: Option<u32>,
+    src: IpAddr,
+    sport: u16,
+    dst: IpAddr,
+    dport: u16,
+    method: Option<String>,
+    uri: Option<String>,
+    version: Option<&'static str>,
+    host: Option<String>,
+    status: Option<u16>,
+    interim: &'a [u16],
+    req_headers: Option<usize>,
+    resp_headers: Option<usize>,
+    req_body_len: Option<u64>,
+    resp_body_len: Option<u64>,
+    req_body_len_decoded: Option<u64>,
+    resp_body_len_decoded: Option<u64>,
+    req_body_sha256: Option<String>,
+    resp_body_sha256: Option<String>,
+    req_content_encoding: Option<String>,
+    resp_content_encoding: Option<String>,
+    upgrade: Option<&'a str>,
+    request_time: Option<String>,
+    response_time: Option<String>,
+    complete: bool,
+    evidence: &'static str,
+}
+
+impl<'a> Line<'a> {
+    fn new(file: &'a str, exchange: &'a Exchange) -> Self {
+        let request = exchange.request.as_ref();
+        let response = exchange.response.as_ref();
+        let sum = |body: &Body| body.decoded_sum();
+        let request_sum = request.and_then(|r| sum(&r.body));
+        let response_sum = response.and_then(|r| sum(&r.body));
+        Self {
+            file,
+            proto: exchange.protocol.as_str(),
+            stream_id: exchange.stream_id,
+            src: exchange.client.ip(),
+            sport: exchange.client.port(),
+            dst: exchange.server.ip(),
+            dport: exchange.server.port(),
+            method: request.map(|r| text(r.method())),
+            uri: request.map(|r| text(r.target())),
+            version: request.map(|r| r.version.as_str()),
+            host: request.and_then(|r| r.host()).map(text),
+            status: response.map(|r| r.status),
+            interim: &exchange.interim,
+            req_headers: request.map(|r| r.fields.len()),
+            resp_headers: response.map(|r| r.fields.len()),
+            req_body_len: request.map(|r| r.body.len()),
+            resp_body_len: response.map(|r| r.body.len()),
+            req_body_len_decoded: request_sum.map(|sum| sum.len),
+            resp_body_len_decoded: response_sum.map(|sum| sum.len),
+            req_body_sha256: request_sum.map(hex),
+            resp_body_sha256: response_sum.map(hex),
+            req_content_encoding: request.and_then(|r| content_encoding(&r.fields)),
+            resp_content_encoding: response.and_then(|r| content_encoding(&r.fields)),
+            upgrade: exchange.upgrade.as_deref(),
+            request_time: exchange.timing.request_head.map(seconds),
+            response_time: exchange.timing.response_head.map(seconds),
+            complete: exchange.evidence == Evidence::Complete,
+            evidence: exchange.evidence.as_str(),
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn content_encoding(fields: &Fields) -> Option<String> {
+    let codings: Vec<String> = fields.get_all(b"content-encoding").map(text).collect();
+    (!codings.is_empty()).then(|| codings.join(","))
+}
+
+fn hex(sum: DecodedSum) -> String {
+    use std::fmt::Write as _;
+    sum.sha256.iter().fold(String::with_capacity(64), |mut out, byte| {
+        write!(out, "{byte:02x}").expect("writing to a string does not fail");
+        out
+    })
+}
+
+/// Seconds since the epoch with nine digits behind the point.
+fn seconds(at: Timestamp) -> String {
+    let nanos = at.as_nanos();
+    format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+}

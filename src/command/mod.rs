@@ -1,0 +1,9 @@
+//! One file per command: flags in, work, answer out.
+
+pub(crate) mod analyze;
+pub(crate) mod check_config;
+pub(crate) mod exchanges;
+pub(crate) mod manual;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod show;

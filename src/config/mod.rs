@@ -1,0 +1,561 @@
+//! The configuration file: read once, checked once, then trusted.
+//!
+//! Owns the file format (TOML), its defaults and the messages about what is wrong with it.
+//! Unknown keys are refused. What leaves is a [`Config`] that holds only values that make sense,
+//! and the text of what is in effect, whose digest every stored row carries.
+
+mod fault;
+mod section;
+
+use std::fmt::Write as _;
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use capture::{AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target};
+use compare::{Extractor, Mirror, Policy, Rule, Scope, ServicePolicy, Window};
+use toml::Spanned;
+use toml::de::DeTable;
+
+pub(crate) use fault::Faults;
+use section::{Notes, Section};
+
+/// Where the daemon keeps its store when the file does not say.
+pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
+
+/// What tapdiff runs with.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Interfaces to capture on; `analyze` needs none.
+    pub(crate) interfaces: Vec<String>,
+    /// Bytes captured per packet.
+    pub(crate) snaplen_bytes: u32,
+    /// Kernel buffer per interface.
+    pub(crate) kernel_buffer_bytes: u32,
+    /// Bounds of the tap.
+    pub(crate) limits: Limits,
+    /// Bounds of the pairing window.
+    pub(crate) window: Window,
+    /// Exchanges that may wait between a capture thread and the judge.
+    pub(crate) queue_exchanges: usize,
+    /// The store's file.
+    pub(crate) store: PathBuf,
+    /// Header fields to redact besides the built-in ones.
+    pub(crate) redact_headers: Vec<String>,
+    /// JSON members to redact besides the built-in ones.
+    pub(crate) redact_members: Vec<String>,
+    /// The services, by `ServiceId`.
+    pub(crate) services: Vec<Service>,
+}
+
+/// One mirrored service.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub(crate) name: Arc<str>,
+    pub(crate) primary: Vec<Address>,
+    pub(crate) shadow: Vec<Address>,
+    pub(crate) mirror: Mirror,
+    pub(crate) pair_by: Vec<Extractor>,
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// An address as written and what it stands for now: a name may have several.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) written: String,
+    pub(crate) patterns: Vec<AddressPattern>,
+}
+
+impl Address {
+    /// Reads an address; a host name is resolved.
+    pub(crate) fn parse(written: &str) -> Result<Self, String> {
+        let patterns = match written.parse() {
+            Ok(pattern) => vec![pattern],
+            Err(ParseAddressError::HostInvalid(why)) => resolve(written)
+                .ok_or_else(|| ParseAddressError::HostInvalid(why).to_string())??,
+            Err(why) => return Err(why.to_string()),
+        };
+        Ok(Self { written: written.to_owned(), patterns })
+    }
+}
+
+/// The addresses of `name:port`. `None` where the host part cannot be a name.
+fn resolve(written: &str) -> Option<Result<Vec<AddressPattern>, String>> {
+    let (host, _) = written.rsplit_once(':')?;
+    let name_like = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if !name_like || !host.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return None;
+    }
+    Some(match written.to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.map(AddressPattern::from).collect()),
+        Err(why) => Err(format!("the name '{host}' does not resolve: {why}")),
+    })
+}
+
+impl Service {
+    /// A service with the defaults of every key that has one.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            primary: Vec::new(),
+            shadow: Vec::new(),
+            mirror: Mirror::Envoy,
+            pair_by: vec![Extractor::Header("x-request-id".into())],
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// A rule that ignores every difference in `scope`, named after it.
+pub(crate) fn ignore_rule(scope: Scope) -> Rule {
+    Rule { name: scope.to_string().into(), endpoint: None, scope }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            snaplen_bytes: 262_144,
+            kernel_buffer_bytes: 64 << 20,
+            limits: Limits::default(),
+            window: Window::default(),
+            queue_exchanges: 16_384,
+            store: PathBuf::from(DEFAULT_STORE),
+            redact_headers: Vec::new(),
+            redact_members: Vec::new(),
+            services: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub(crate) fn load(path: &Path) -> Result<Self, Faults> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|why| Faults::one(&file, 0, format!("cannot be read: {why}")))?;
+        Self::parse(&file, &text)
+    }
+
+    /// Checks the text of a file named `file`.
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Faults> {
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text[..at.min(text.len())].bytes().filter(|&b| b == b'\n').count() + 1;
+            let message = error.message().lines().next().unwrap_or("no TOML").to_owned();
+            Faults::one(file, line, message)
+        })?;
+        let notes = Notes::new(text);
+        let span = table.span();
+        let config = read_config(Section::new("", span, table.into_inner(), &notes));
+        let faults = notes.into_faults();
+        if faults.is_empty() { Ok(config) } else { Err(Faults { file: file.to_owned(), faults }) }
+    }
+
+    /// The addresses to follow.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let mut targets = Vec::new();
+        for (id, service) in (0..).zip(&self.services) {
+            for (leg, addresses) in
+                [(Leg::Primary, &service.primary), (Leg::Shadow, &service.shadow)]
+            {
+                let origin = Origin { service: ServiceId(id), leg };
+                targets.extend(addresses.iter().flat_map(|address| {
+                    address.patterns.iter().map(move |&address| Target { origin, address })
+                }));
+            }
+        }
+        targets
+    }
+
+    /// How exchanges are paired and compared.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            services: self
+                .services
+                .iter()
+                .map(|service| ServicePolicy {
+                    name: Arc::clone(&service.name),
+                    mirror: service.mirror,
+                    pair_by: service.pair_by.clone(),
+                    rules: service.rules.clone(),
+                })
+                .collect(),
+            window: self.window,
+        }
+    }
+
+    /// What is in effect, as a configuration file with every key.
+    pub(crate) fn effective(&self) -> String {
+        let mut text = String::new();
+        self.write_effective(&mut text).expect("writing to a string does not fail");
+        text
+    }
+
+    /// Names exactly what is in effect: 16 hexadecimal digits.
+    pub(crate) fn digest(&self) -> String {
+        blake3::hash(self.effective().as_bytes()).to_hex()[..16].to_owned()
+    }
+
+    fn write_effective(&self, out: &mut String) -> std::fmt::Result {
+        let limits = &self.limits;
+        writeln!(out, "[capture]")?;
+        writeln!(out, "interfaces = {}", list(&self.interfaces))?;
+        writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
+        writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
+        writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
+        writeln!(out, "flows = {}", limits.flows)?;
+        writeln!(out, "reorder_bytes_per_flow = {}", limits.reorder_bytes_per_flow)?;
+        writeln!(out, "reorder_bytes = {}", limits.reorder_bytes)?;
+        writeln!(out, "head_bytes = {}", limits.head_bytes)?;
+        writeln!(out, "body_bytes = {}", limits.body_bytes)?;
+        writeln!(out, "body_bytes_total = {}", limits.body_bytes_total)?;
+        writeln!(out, "response_timeout_ms = {}", limits.response_timeout.as_millis())?;
+        writeln!(out, "flow_idle_timeout_ms = {}", limits.flow_idle_timeout.as_millis())?;
+        writeln!(out, "\n[pairing]")?;
+        writeln!(out, "window_ms = {}", self.window.time.as_millis())?;
+        writeln!(out, "window_exchanges = {}", self.window.exchanges)?;
+        writeln!(out, "window_bytes = {}", self.window.bytes)?;
+        writeln!(out, "\n[store]")?;
+        writeln!(out, "path = {}", quoted(&self.store.display().to_string()))?;
+        writeln!(out, "\n[redact]")?;
+        writeln!(out, "headers = {}", list(&self.redact_headers))?;
+        writeln!(out, "json_members = {}", list(&self.redact_members))?;
+        for service in &self.services {
+            writeln!(out, "\n[[service]]")?;
+            writeln!(out, "name = {}", quoted(&service.name))?;
+            let written = |addresses: &[Address]| {
+                list(&addresses.iter().map(|a| a.written.clone()).collect::<Vec<_>>())
+            };
+            writeln!(out, "primary = {}", written(&service.primary))?;
+            writeln!(out, "shadow = {}", written(&service.shadow))?;
+            writeln!(out, "mirror = {}", quoted(service.mirror.as_str()))?;
+            let pair_by: Vec<String> = service.pair_by.iter().map(ToString::to_string).collect();
+            writeln!(out, "pair_by = {}", list(&pair_by))?;
+            for rule in &service.rules {
+                writeln!(out, "\n[[service.rule]]")?;
+                writeln!(out, "name = {}", quoted(&rule.name))?;
+                if let Some(endpoint) = &rule.endpoint {
+                    writeln!(out, "endpoint = {}", quoted(endpoint))?;
+                }
+                writeln!(out, "ignore = {}", quoted(&rule.scope.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn read_config(mut top: Section<'_, '_>) -> Config {
+    let mut config = Config::default();
+    read_capture(top.table("capture", "[capture]"), &mut config);
+    read_pairing(top.table("pairing", "[pairing]"), &mut config);
+    let mut store = top.table("store", "[store]");
+    if let Some(path) = store.string("path") {
+        config.store = PathBuf::from(path.into_inner());
+    }
+    store.finish();
+    let mut redact = top.table("redact", "[redact]");
+    config.redact_headers = unspanned(redact.strings("headers"));
+    config.redact_members = unspanned(redact.strings("json_members"));
+    redact.finish();
+
+    let span = top.span();
+    let services = top.tables("service", "[[service]]");
+    if services.is_empty() {
+        top.note(&span, "no [[service]]: name at least one with its primary and shadow".into());
+    }
+    if services.len() > usize::from(u16::MAX) {
+        top.note(&span, format!("more than {} services", u16::MAX));
+    }
+    for section in services {
+        read_service(section, &mut config.services);
+    }
+    top.finish();
+    config
+}
+
+fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
+    if let Some(interfaces) = section.strings("interfaces") {
+        config.interfaces = interfaces.into_iter().map(Spanned::into_inner).collect();
+    }
+    let mut number = |key, range, default: usize| {
+        usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
+    };
+    const GIB: u64 = 1 << 30;
+    let limits = &mut config.limits;
+    limits.flows = number("flows", 16..=10_000_000, limits.flows);
+    limits.reorder_bytes_per_flow =
+        number("reorder_bytes_per_flow", 65_536..=GIB, limits.reorder_bytes_per_flow);
+    limits.reorder_bytes = number("reorder_bytes", 1 << 20..=64 * GIB, limits.reorder_bytes);
+    limits.head_bytes = number("head_bytes", 1_024..=16 << 20, limits.head_bytes);
+    limits.body_bytes = number("body_bytes", 0..=GIB, limits.body_bytes);
+    limits.body_bytes_total =
+        number("body_bytes_total", 1 << 20..=64 * GIB, limits.body_bytes_total);
+    config.queue_exchanges = number("queue_exchanges", 64..=10_000_000, config.queue_exchanges);
+    config.snaplen_bytes = narrow(&mut section, "snaplen_bytes", 96..=262_144, config.snaplen_bytes);
+    config.kernel_buffer_bytes = narrow(
+        &mut section,
+        "kernel_buffer_bytes",
+        1 << 20..=GIB,
+        config.kernel_buffer_bytes,
+    );
+    let limits = &mut config.limits;
+    limits.response_timeout =
+        duration(&mut section, "response_timeout_ms", 100..=3_600_000, limits.response_timeout);
+    limits.flow_idle_timeout = duration(
+        &mut section,
+        "flow_idle_timeout_ms",
+        1_000..=86_400_000,
+        limits.flow_idle_timeout,
+    );
+    section.finish();
+}
+
+fn read_pairing(mut section: Section<'_, '_>, config: &mut Config) {
+    // Longer than the response timeout by default: a slow shadow must be seen to time out before
+    // its primary may count as unmirrored.
+    let floor = config.limits.response_timeout;
+    let default = config.window.time.max(floor + Duration::from_secs(5));
+    let window = &mut config.window;
+    window.time = duration(&mut section, "window_ms", 100..=7_200_000, default);
+    if window.time < floor {
+        let span = section.span();
+        let (window, floor) = (window.time.as_millis(), floor.as_millis());
+        section.note(
+            &span,
+            format!(
+                "window_ms ({window}) must not be below response_timeout_ms ({floor}): \
+                 a slow shadow would count as unmirrored"
+            ),
+        );
+    }
+    let most = 1 << 40;
+    let exchanges = section.integer("window_exchanges", 16..=100_000_000, window.exchanges as u64);
+    let bytes = section.integer("window_bytes", 1 << 20..=most, window.bytes as u64);
+    window.exchanges = usize::try_from(exchanges).unwrap_or(window.exchanges);
+    window.bytes = usize::try_from(bytes).unwrap_or(window.bytes);
+    section.finish();
+}
+
+fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
+    let span = section.span();
+    let name = section.string("name");
+    if name.is_none() {
+        section.note(&span, "a [[service]] needs a name: name = \"…\"".into());
+    }
+    let name = name.map(Spanned::into_inner).unwrap_or_default();
+    if !name.is_empty() && services.iter().any(|other| *other.name == *name) {
+        section.note(&span, format!("two services are named '{name}'"));
+    }
+    let mut service = Service::new(&name);
+    service.primary = read_addresses(&mut section, "primary");
+    service.shadow = read_addresses(&mut section, "shadow");
+    if let Some(mirror) = section.string("mirror")
+        && let Some(mirror) = section.parse("mirror", &mirror)
+    {
+        service.mirror = mirror;
+    }
+    if let Some(pair_by) = section.parsed("pair_by") {
+        if pair_by.is_empty() {
+            section.note(&span, "pair_by must name at least one extractor".into());
+        }
+        service.pair_by = pair_by;
+    }
+    let ignored: Vec<Scope> = section.parsed("ignore").unwrap_or_default();
+    service.rules.extend(ignored.into_iter().map(ignore_rule));
+    for rule in section.tables("rule", "[[service.rule]]") {
+        service.rules.extend(read_rule(rule));
+    }
+    for address in &service.shadow {
+        for pattern in &address.patterns {
+            if service.primary.iter().any(|p| p.patterns.contains(pattern)) {
+                section.note(
+                    &span,
+                    format!("'{}' is both primary and shadow of '{name}'", address.written),
+                );
+            }
+        }
+    }
+    section.finish();
+    services.push(service);
+}
+
+fn read_rule(mut section: Section<'_, '_>) -> Option<Rule> {
+    let name = section.string("name");
+    let endpoint = section.string("endpoint").map(Spanned::into_inner);
+    let scope = section.string("ignore");
+    let rule = match &scope {
+        None => {
+            section.note(
+                &section.span(),
+                "a rule needs to say what it ignores: ignore = \"body:/path\"".into(),
+            );
+            None
+        }
+        Some(text) => section.parse::<Scope>("ignore", text).map(|scope| Rule {
+            name: name
+                .map_or_else(|| scope.to_string().into(), |name| Arc::from(name.into_inner())),
+            endpoint: endpoint.map(Into::into),
+            scope,
+        }),
+    };
+    section.finish();
+    rule
+}
+
+fn read_addresses(section: &mut Section<'_, '_>, key: &'static str) -> Vec<Address> {
+    let Some(written) = section.strings(key) else {
+        section.note(
+            &section.span(),
+            format!("a [[service]] needs its {key}: {key} = [\"10.0.0.1:8080\"]"),
+        );
+        return Vec::new();
+    };
+    if written.is_empty() {
+        section.note(&section.span(), format!("'{key}' needs at least one address"));
+    }
+    let mut addresses = Vec::new();
+    for text in written {
+        match Address::parse(text.get_ref()) {
+            Ok(address) => addresses.push(address),
+            Err(why) => section.note(&text.span(), format!("{key} = '{}': {why}", text.get_ref())),
+        }
+    }
+    addresses
+}
+
+fn unspanned(strings: Option<Vec<Spanned<String>>>) -> Vec<String> {
+    strings.unwrap_or_default().into_iter().map(Spanned::into_inner).collect()
+}
+
+fn duration(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    range_ms: std::ops::RangeInclusive<u64>,
+    default: Duration,
+) -> Duration {
+    let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(section.integer(key, range_ms, default))
+}
+
+fn narrow(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+    default: u32,
+) -> u32 {
+    u32::try_from(section.integer(key, range, u64::from(default))).unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[capture]
+interfaces = ["lo"]
+
+[[service]]
+name = "shop"
+primary = ["10.0.0.1:8080"]
+shadow = ["10.0.0.2:8080", "[2001:db8::]/64:8080"]
+mirror = "envoy"
+ignore = ["header:x-backend", "body:/**/generated_at"]
+
+[[service.rule]]
+name = "prices move"
+endpoint = "GET /quotes*"
+ignore = "body:/price"
+"#;
+
+    fn faults(text: &str) -> String {
+        Config::parse("config.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let config = Config::parse("config.toml", GOOD).unwrap();
+        assert_eq!(config.interfaces, ["lo"]);
+        let service = &config.services[0];
+        assert_eq!(&*service.name, "shop");
+        assert_eq!(service.shadow[1].patterns[0].to_string(), "[2001:db8::]/64:8080");
+        let rules: Vec<&str> = service.rules.iter().map(|rule| &*rule.name).collect();
+        assert_eq!(rules, ["header:x-backend", "body:/**/generated_at", "prices move"]);
+        assert_eq!(config.targets().len(), 3);
+    }
+
+    #[test]
+    fn what_is_in_effect_reads_back_as_the_same() {
+        let config = Config::parse("config.toml", GOOD).unwrap();
+        let again = Config::parse("effective.toml", &config.effective()).unwrap();
+        assert_eq!(again.effective(), config.effective());
+        assert_eq!(again.digest(), config.digest());
+    }
+
+    #[test]
+    fn the_digest_changes_with_a_rule() {
+        let config = Config::parse("config.toml", GOOD).unwrap();
+        let other = Config::parse("config.toml", &GOOD.replace("/price", "/prices")).unwrap();
+        assert_ne!(other.digest(), config.digest());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
+        let text = GOOD.replace("shadow = ", "shadows = ");
+        let said = faults(&text);
+        assert!(
+            said.contains(
+                "config.toml:8: unknown key 'shadows' in [[service]]; did you mean 'shadow'?"
+            ),
+            "{said}"
+        );
+        assert!(said.contains("a [[service]] needs its shadow"), "{said}");
+    }
+
+    #[test]
+    fn every_fault_is_told_in_the_order_of_lines() {
+        let said = faults(
+            "[capture]\nsnaplen_bytes = 12\n[[service]]\nname = 7\nprimary = [\"10.0.0.1\"]\n\
+             shadow = [\"10.0.0.2:8080\"]\npair_by = [\"heder:x\"]\n",
+        );
+        let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
+        assert_eq!(
+            lines,
+            ["config.toml:2", "config.toml:3", "config.toml:4", "config.toml:5", "config.toml:7"],
+            "{said}"
+        );
+        assert!(said.contains("the port is missing"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_line() {
+        assert!(faults("[capture]\ninterfaces = [\n").starts_with("config.toml:"));
+    }
+
+    #[test]
+    fn an_empty_file_asks_for_a_service() {
+        assert!(faults("").contains("no [[service]]"));
+    }
+
+    #[test]
+    fn a_window_below_the_response_timeout_is_refused() {
+        let text = format!("[pairing]\nwindow_ms = 1000\n{GOOD}");
+        assert!(faults(&text).contains("must not be below response_timeout_ms"));
+    }
+
+    #[test]
+    fn one_address_cannot_be_both_legs() {
+        let text = GOOD.replace("10.0.0.2:8080", "10.0.0.1:8080");
+        assert!(faults(&text).contains("both primary and shadow"));
+    }
+}

@@ -1,0 +1,212 @@
+//! Reads one table of a TOML file, key by key, and remembers every fault with its line.
+//!
+//! Each `take` names a key that exists; what is left at [`Section::finish`] is unknown, and the
+//! known key nearest to it is suggested.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::Fault;
+
+/// Collects faults of one text by byte position.
+pub(crate) struct Notes<'t> {
+    text: &'t str,
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl<'t> Notes<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self { text, faults: RefCell::default() }
+    }
+
+    pub(crate) fn note(&self, at: &Range<usize>, message: String) {
+        let before = self.text.get(..at.start).unwrap_or(self.text);
+        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+        self.faults.borrow_mut().push(Fault { line, message });
+    }
+
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        let mut faults = self.faults.into_inner();
+        faults.sort_by_key(|fault| fault.line);
+        faults
+    }
+}
+
+/// A table being read.
+pub(crate) struct Section<'n, 't> {
+    /// As the file writes it: `[store]`, `[[service]]`; empty for the top of the file.
+    name: &'static str,
+    span: Range<usize>,
+    entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>,
+    known: Vec<&'static str>,
+    notes: &'n Notes<'t>,
+}
+
+impl<'n, 't> Section<'n, 't> {
+    pub(crate) fn new(
+        name: &'static str,
+        span: Range<usize>,
+        table: DeTable<'t>,
+        notes: &'n Notes<'t>,
+    ) -> Self {
+        let entries = table
+            .into_iter()
+            .map(|(key, value)| (key.get_ref().to_string(), (key.span(), value)))
+            .collect();
+        Self { name, span, entries, known: Vec::new(), notes }
+    }
+
+    /// Where the table stands, for faults about the whole of it.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    pub(crate) fn note(&self, at: &Range<usize>, message: String) {
+        self.notes.note(at, message);
+    }
+
+    /// A table below this one; an empty one where there is none.
+    pub(crate) fn table(&mut self, key: &'static str, name: &'static str) -> Section<'n, 't> {
+        let (span, table) = match self.take(key) {
+            None => (self.span(), DeTable::new()),
+            Some((span, value)) => match value.into_inner() {
+                DeValue::Table(table) => (span, table),
+                other => {
+                    self.wrong_type(&span, key, "a table", &other);
+                    (span, DeTable::new())
+                }
+            },
+        };
+        Section::new(name, span, table, self.notes)
+    }
+
+    /// The tables of an array of tables.
+    pub(crate) fn tables(&mut self, key: &'static str, name: &'static str) -> Vec<Section<'n, 't>> {
+        let Some((span, value)) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(items) = value.into_inner() else {
+            self.note(&span, format!("'{key}' is written {name}"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for item in items {
+            let span = item.span();
+            match item.into_inner() {
+                DeValue::Table(table) => {
+                    sections.push(Section::new(name, span, table, self.notes));
+                }
+                other => self.wrong_type(&span, key, "a table", &other),
+            }
+        }
+        sections
+    }
+
+    /// A string, with its place.
+    pub(crate) fn string(&mut self, key: &'static str) -> Option<Spanned<String>> {
+        let (span, value) = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(Spanned::new(value.span(), text.to_string())),
+            other => {
+                self.wrong_type(&span, key, "a string", other);
+                None
+            }
+        }
+    }
+
+    /// A list of strings, each with its place. `None` where the key is not there.
+    pub(crate) fn strings(&mut self, key: &'static str) -> Option<Vec<Spanned<String>>> {
+        let (span, value) = self.take(key)?;
+        let DeValue::Array(items) = value.into_inner() else {
+            self.note(&span, format!("'{key}' must be a list of strings: {key} = [\"…\"]"));
+            return Some(Vec::new());
+        };
+        let mut strings = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::String(text) => {
+                    strings.push(Spanned::new(item.span(), text.to_string()));
+                }
+                other => self.wrong_type(&item.span(), key, "a list of strings", other),
+            }
+        }
+        Some(strings)
+    }
+
+    /// A whole number inside `range`, or `default`.
+    pub(crate) fn integer(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
+        let Some((span, value)) = self.take(key) else { return default };
+        let DeValue::Integer(written) = value.get_ref() else {
+            self.wrong_type(&span, key, "a whole number", value.get_ref());
+            return default;
+        };
+        match u64::from_str_radix(written.as_str(), written.radix()) {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (least, most) = (range.start(), range.end());
+                self.note(&span, format!("'{key}' must be from {least} to {most}, not {written}"));
+                default
+            }
+        }
+    }
+
+    /// Each string of a list, parsed; those that do not parse are faults.
+    pub(crate) fn parsed<T>(&mut self, key: &'static str) -> Option<Vec<T>>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let strings = self.strings(key)?;
+        Some(strings.iter().filter_map(|text| self.parse(key, text)).collect())
+    }
+
+    /// One string, parsed.
+    pub(crate) fn parse<T>(&self, key: &str, text: &Spanned<String>) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        match text.get_ref().parse() {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.note(&text.span(), format!("{key} = '{}': {why}", text.get_ref()));
+                None
+            }
+        }
+    }
+
+    /// Notes the keys that nobody asked for.
+    pub(crate) fn finish(self) {
+        let place = if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) };
+        for (key, (span, _)) in &self.entries {
+            let near = self
+                .known
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(key, known), *known))
+                .min()
+                .filter(|&(distance, known)| distance <= 2.max(known.len() / 3));
+            let hint = match near {
+                Some((_, known)) => format!("; did you mean '{known}'?"),
+                None => format!("; known are {}", self.known.join(", ")),
+            };
+            self.notes.note(span, format!("unknown key '{key}'{place}{hint}"));
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'t>>)> {
+        self.known.push(key);
+        self.entries.remove(key)
+    }
+
+    fn wrong_type(&self, at: &Range<usize>, key: &str, wanted: &str, found: &DeValue<'_>) {
+        self.note(at, format!("'{key}' must be {wanted}, not {}", found.type_str()));
+    }
+}

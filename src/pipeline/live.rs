@@ -1,0 +1,237 @@
+//! Live capture: one thread per interface, one judge, one recorder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use capture::source::live::{Interface, LiveConfig, LiveError, LiveStats};
+use capture::{Packet, Tap, Timestamp};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use store::Store;
+use tracing::error;
+
+use super::outlet::{self, Message, Outlet, Seen};
+use super::recorder::{Patience, Recorder};
+use super::verdicts::Verdicts;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// How long a capture thread waits for packets before it lets time pass.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Packets taken before a capture thread looks at anything else.
+const PACKETS_AT_ONCE: usize = 4_096;
+
+/// How far behind the clock an idle interface's time is set: its last packets may still be in the
+/// kernel's block, which is handed over after 100 ms at the latest.
+const IDLE_LAG: Duration = Duration::from_millis(500);
+
+/// How long the drain looks on at the least: longer than a kernel block may stay open.
+const DRAIN_AT_LEAST: Duration = Duration::from_millis(300);
+
+/// How long the drain reads on at the most: an interface whose traffic goes on never runs dry.
+const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
+
+/// How often what was judged is handed to the recorder: what a kill may lose.
+const RECORD_EVERY: Duration = Duration::from_secs(1);
+
+/// A running capture.
+pub(crate) struct Live {
+    stop: Arc<AtomicBool>,
+    captures: Vec<JoinHandle<()>>,
+    judge: JoinHandle<Result<Box<dyn Store + Send>, Failure>>,
+}
+
+impl Live {
+    /// Opens every interface, then starts the threads. When it returns, packets are being caught.
+    pub(crate) fn start(config: &Config, store: Box<dyn Store + Send>) -> Result<Self, Failure> {
+        let policy = Arc::new(config.policy());
+        let interfaces: Vec<Interface> =
+            config.interfaces.iter().map(|name| open(name, config)).collect::<Result<_, _>>()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = outlet::queue(config.queue_exchanges);
+        let mut captures = Vec::new();
+        for (source, interface) in interfaces.into_iter().enumerate() {
+            let tap = Tap::new(config.limits.clone(), config.targets());
+            let outlet = Outlet::new(source, Arc::clone(&policy), sender.clone());
+            let stop = Arc::clone(&stop);
+            captures.push(spawn(&format!("capture-{source}"), move || {
+                catch(interface, tap, outlet, &stop);
+            })?);
+        }
+        let sources = captures.len();
+        let verdicts = Verdicts::new(config, policy, Recorder::start(store, Patience::WhileRunning)?)?;
+        let judge = spawn("judge", move || judge(&receiver, sources, verdicts))?;
+        Ok(Self { stop, captures, judge })
+    }
+
+    /// Whether a thread has ended by itself: no interface is left, or the store cannot be used.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.judge.is_finished() || self.captures.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Drains: what was captured is judged and stored. Gives the store back.
+    pub(crate) fn stop(self) -> Result<Box<dyn Store + Send>, Failure> {
+        self.stop.store(true, Ordering::Relaxed);
+        for capture in self.captures {
+            if capture.join().is_err() {
+                error!("a capture thread panicked: what it still held is lost");
+            }
+        }
+        self.judge.join().unwrap_or_else(|_| {
+            Err(Failure::environment("the judge panicked: what it still held is lost"))
+        })
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|why| Failure::environment(format!("thread {name} cannot be started: {why}")))
+}
+
+fn open(name: &str, config: &Config) -> Result<Interface, Failure> {
+    let interface = Interface::open(&LiveConfig {
+        interface: name.to_owned(),
+        snaplen_bytes: config.snaplen_bytes,
+        kernel_buffer_bytes: config.kernel_buffer_bytes,
+        targets: config.targets(),
+    });
+    interface.map_err(|error| match error {
+        LiveError::NotPermitted { .. } => Failure::environment(format!(
+            "capture on {name} not permitted: run as root or 'setcap cap_net_raw+ep {}'",
+            std::env::current_exe().map_or("tapdiff".into(), |path| path.display().to_string())
+        )),
+        other => Failure::environment(other),
+    })
+}
+
+/// One capture thread.
+fn catch(mut interface: Interface, tap: Tap, outlet: Outlet, stop: &AtomicBool) {
+    let kernel = interface.stats();
+    let mut catcher = Catcher { tap, outlet, kernel, now: Timestamp::ZERO };
+    let mut stopped_at = None;
+    loop {
+        if stopped_at.is_none() && stop.load(Ordering::Relaxed) {
+            stopped_at = Some(Instant::now());
+        }
+        let taken = interface.drain(PACKETS_AT_ONCE, |packet| catcher.take(packet));
+        catcher.kernel = interface.stats();
+        let waited = taken.and_then(|taken| {
+            catcher.let_time_pass(taken);
+            let draining = stopped_at.map(|at: Instant| at.elapsed());
+            let dry = taken == 0 && draining.is_some_and(|d| d >= DRAIN_AT_LEAST);
+            if dry || draining.is_some_and(|d| d >= DRAIN_AT_MOST) {
+                return Ok(false);
+            }
+            if taken < PACKETS_AT_ONCE {
+                interface.wait(WAIT)?;
+            }
+            Ok(true)
+        });
+        match waited {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(why) => {
+                error!("{why}: capture on it has ended, what follows is not seen");
+                break;
+            }
+        }
+    }
+    catcher.close();
+}
+
+/// What a capture thread holds.
+struct Catcher {
+    tap: Tap,
+    outlet: Outlet,
+    kernel: LiveStats,
+    now: Timestamp,
+}
+
+impl Catcher {
+    fn take(&mut self, packet: &Packet<'_>) {
+        self.now = self.now.max(packet.at);
+        self.tap.push(packet);
+        self.forward();
+    }
+
+    /// After a look that found `taken` packets.
+    fn let_time_pass(&mut self, taken: usize) {
+        if taken == 0 {
+            self.now = self.now.max(clock() - IDLE_LAG);
+        }
+        self.tap.expire(self.now);
+        self.forward();
+        self.outlet.flush(self.now, self.seen());
+    }
+
+    fn forward(&mut self) {
+        while let Some(exchange) = self.tap.poll() {
+            if self.outlet.push(exchange) {
+                self.outlet.flush(self.now, self.seen());
+            }
+        }
+    }
+
+    fn close(mut self) {
+        self.tap.finish();
+        while let Some(exchange) = self.tap.poll() {
+            self.outlet.push(exchange);
+        }
+        let seen = self.seen();
+        self.outlet.close(self.now, seen);
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            tap: self.tap.counters().clone(),
+            kernel_drops: self.kernel.kernel_drops,
+            interface_drops: self.kernel.interface_drops,
+        }
+    }
+}
+
+fn clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::ZERO + since
+}
+
+/// The judge's thread: until every capture thread has closed its outlet.
+fn judge(
+    queue: &Receiver<Message>,
+    sources: usize,
+    mut verdicts: Verdicts,
+) -> Result<Box<dyn Store + Send>, Failure> {
+    let mut clocks = vec![Timestamp::ZERO; sources];
+    let mut seen = vec![Seen::default(); sources];
+    let mut recorded = Instant::now();
+    loop {
+        match queue.recv_timeout(WAIT) {
+            Ok(message) => {
+                clocks[message.source] = message.now;
+                seen[message.source] = message.seen;
+                for notice in message.notices {
+                    verdicts.push_shed(notice);
+                }
+                for exchange in message.exchanges {
+                    verdicts.push(exchange)?;
+                }
+                // The slowest source decides: what another has not seen yet may still come.
+                verdicts.expire(clocks.iter().copied().min().unwrap_or_default())?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if recorded.elapsed() >= RECORD_EVERY {
+            verdicts.record(&seen)?;
+            recorded = Instant::now();
+        }
+    }
+    verdicts.finish(&seen)
+}

@@ -1,0 +1,8 @@
+//! How answers look to people. Text may carry colour; `output` strips it where it is not wanted.
+
+mod printable;
+pub(crate) mod report;
+pub(crate) mod show;
+pub(crate) mod style;
+mod table;
+mod units;

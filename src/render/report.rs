@@ -1,0 +1,228 @@
+//! The report as text: what came of the pairs, what differs most, then endpoints, accounts and
+//! how well the tap saw, each with the command that leads deeper.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use store::{EndpointReport, LegAccounts, Report, ServiceReport, SignatureReport};
+
+use super::printable::printable;
+use super::style::{bad, caution, good, heading, quiet};
+use super::table::{Align, table};
+use super::units::{count, micros, share};
+use crate::reconcile::Reconciliation;
+
+/// Signatures and endpoints listed per service; JSON has them all.
+const LISTED: usize = 20;
+
+/// Sets the report for a terminal.
+pub(crate) fn text(report: &Report, reconciliation: &[Reconciliation]) -> String {
+    let mut out = String::new();
+    write_report(&mut out, report, reconciliation).expect("strings take all");
+    out
+}
+
+type Written = std::fmt::Result;
+
+fn write_report(out: &mut String, report: &Report, lines: &[Reconciliation]) -> Written {
+    match (&report.from, &report.to) {
+        (Some(from), Some(to)) => writeln!(out, "{}", quiet(format!("{from} to {to}")))?,
+        _ => writeln!(out, "nothing was seen yet: is traffic mirrored, and do the addresses fit?")?,
+    }
+    if report.sample_rate < 1.0 {
+        let shed = format!("{:.2} %", (1.0 - report.sample_rate) * 100.0);
+        writeln!(out, "{}", caution(format!("{shed} of the traffic was shed: this is a sample")))?;
+    }
+    for service in &report.services {
+        writeln!(out)?;
+        write_service(out, service)?;
+        write_reconciliation(out, lines.iter().filter(|line| line.service == service.service))?;
+    }
+    let folded = report.left_out.signatures_folded;
+    if folded > 0 {
+        let folded = count(folded);
+        writeln!(out, "\n{}", caution(format!("{folded} differences share a signature '{{other}}'")))?;
+    }
+    Ok(())
+}
+
+fn write_service(out: &mut String, service: &ServiceReport) -> Written {
+    let pairs = &service.pairs;
+    writeln!(out, "{}", heading(&service.service))?;
+    let diverged = format!("{} diverged ({})", count(pairs.diverged), share(pairs.diverged, pairs.compared));
+    let diverged = if pairs.diverged > 0 { bad(diverged) } else { good(diverged) };
+    let (compared, matched) = (count(pairs.compared), count(pairs.matched));
+    writeln!(out, "  {compared} pairs compared: {matched} matched, {diverged}")?;
+    if pairs.request_bodies_equal > 0 {
+        let equal = count(pairs.request_bodies_equal);
+        writeln!(out, "  {equal} request bodies verified equal on both legs")?;
+    }
+    if !pairs.incomparable.is_empty() {
+        let reasons = counts(&pairs.incomparable);
+        let total = count(pairs.incomparable.values().sum());
+        writeln!(out, "  {}", caution(format!("{total} pairs could not be judged: {reasons}")))?;
+    }
+    write_signatures(out, &service.signatures)?;
+    write_endpoints(out, &service.endpoints)?;
+
+    writeln!(out, "\n  {}", heading("Accounts"))?;
+    write_account(out, "primary", &service.accounts.primary)?;
+    write_account(out, "shadow", &service.accounts.shadow)?;
+    if !service.suppressed.is_empty() {
+        writeln!(out, "\n  {}", heading("Left out by rules"))?;
+        let rows: Vec<Vec<String>> =
+            service.suppressed.iter().map(|s| vec![count(s.count), s.rule.clone()]).collect();
+        let columns = [("COUNT", Align::Right), ("RULE", Align::Left)];
+        out.push_str(&table(4, &columns, &rows, header_quiet));
+    }
+    write_capture(out, service)
+}
+
+fn write_signatures(out: &mut String, signatures: &[SignatureReport]) -> Written {
+    if signatures.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {}", heading("What differs"))?;
+    let rows: Vec<Vec<String>> = signatures
+        .iter()
+        .take(LISTED)
+        .map(|s| {
+            let what = format!("{} {}", s.kind, printable(&s.path));
+            let what = format!("{} {}", what.trim_end(), s.change);
+            vec![count(s.count), printable(&s.endpoint), what, s.id.clone()]
+        })
+        .collect();
+    let columns = [
+        ("COUNT", Align::Right),
+        ("ENDPOINT", Align::Left),
+        ("WHAT", Align::Left),
+        ("SIGNATURE", Align::Left),
+    ];
+    let paint = |row, column, cell: String| match (row, column) {
+        (0, _) => quiet(cell),
+        (_, 2) => bad(cell),
+        _ => cell,
+    };
+    out.push_str(&table(4, &columns, &rows, paint));
+    more(out, signatures.len())?;
+    writeln!(out, "    {}", quiet(format!("look closer: tapdiff show {}", signatures[0].id)))
+}
+
+fn write_endpoints(out: &mut String, endpoints: &[EndpointReport]) -> Written {
+    if endpoints.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {}", heading("Endpoints"))?;
+    let quantile = |us: Option<u64>| us.map_or_else(|| "-".to_owned(), micros);
+    let rows: Vec<Vec<String>> = endpoints
+        .iter()
+        .take(LISTED)
+        .map(|e| {
+            let (primary, shadow) = (&e.latency.primary.total, &e.latency.shadow.total);
+            vec![
+                printable(&e.endpoint),
+                count(e.pairs),
+                count(e.diverged),
+                e.mirrored_share.map_or_else(|| "-".to_owned(), |s| format!("{:.1} %", s * 100.0)),
+                quantile(primary.p50_us),
+                quantile(shadow.p50_us),
+                quantile(primary.p99_us),
+                quantile(shadow.p99_us),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("ENDPOINT", Align::Left),
+        ("PAIRS", Align::Right),
+        ("DIVERGED", Align::Right),
+        ("MIRRORED", Align::Right),
+        ("P50 PRIMARY", Align::Right),
+        ("SHADOW", Align::Right),
+        ("P99 PRIMARY", Align::Right),
+        ("SHADOW", Align::Right),
+    ];
+    let paint = |row, column, cell: String| match (row, column) {
+        (0, _) => quiet(cell),
+        (_, 2) if cell != "0" => bad(cell),
+        _ => cell,
+    };
+    out.push_str(&table(4, &columns, &rows, paint));
+    more(out, endpoints.len())
+}
+
+fn write_account(out: &mut String, leg: &str, account: &LegAccounts) -> Written {
+    let outcomes: BTreeMap<String, u64> = account
+        .outcomes
+        .iter()
+        .filter(|&(_, &n)| n > 0)
+        .map(|(name, &n)| (name.clone(), n))
+        .collect();
+    let seen = count(account.seen);
+    if outcomes.is_empty() {
+        return writeln!(out, "    {leg:<8} {seen} exchanges seen");
+    }
+    writeln!(out, "    {leg:<8} {seen} exchanges seen: {}", counts(&outcomes))
+}
+
+fn write_capture(out: &mut String, service: &ServiceReport) -> Written {
+    let capture = &service.capture;
+    writeln!(out, "\n  {}", heading("Capture"))?;
+    let dropped = |n: u64, what: &str| {
+        let text = format!("{} {what}", count(n));
+        if n > 0 { caution(text) } else { text }
+    };
+    let gap_bytes = count(capture.gap_bytes);
+    writeln!(
+        out,
+        "    {} packets, {}, {}, {} ({gap_bytes} bytes)",
+        count(capture.packets),
+        dropped(capture.kernel_drops, "dropped by the kernel"),
+        dropped(capture.interface_drops, "by the interface"),
+        dropped(capture.gaps, "gaps"),
+    )?;
+    if !capture.anomalies.is_empty() {
+        writeln!(out, "    {}", caution(format!("anomalies: {}", counts(&capture.anomalies))))?;
+    }
+    Ok(())
+}
+
+fn write_reconciliation<'a>(
+    out: &mut String,
+    lines: impl Iterator<Item = &'a Reconciliation>,
+) -> Written {
+    for (i, line) in lines.enumerate() {
+        if i == 0 {
+            writeln!(out, "\n  {}", heading("Envoy's counters against the tap's"))?;
+        }
+        let (envoy, tap) = (count(line.envoy_rq_total), count(line.tap_exchanges));
+        let (leg, cluster) = (line.leg, &line.cluster);
+        let text = format!("{leg:<8} {cluster}: {envoy} requests, {tap} exchanges");
+        if line.equal {
+            writeln!(out, "    {text}: {}", good("equal"))?;
+        } else {
+            let apart = count(line.envoy_rq_total.abs_diff(line.tap_exchanges));
+            writeln!(out, "    {text}: {}", bad(format!("{apart} apart")))?;
+        }
+    }
+    Ok(())
+}
+
+fn counts(named: &BTreeMap<String, u64>) -> String {
+    let mut by_count: Vec<(&String, &u64)> = named.iter().collect();
+    by_count.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    let listed: Vec<String> =
+        by_count.into_iter().map(|(name, &n)| format!("{} {name}", count(n))).collect();
+    listed.join(", ")
+}
+
+fn more(out: &mut String, all: usize) -> Written {
+    if all > LISTED {
+        let rest = all - LISTED;
+        writeln!(out, "    {}", quiet(format!("and {rest} more: --format json lists all")))?;
+    }
+    Ok(())
+}
+
+fn header_quiet(row: usize, _: usize, cell: String) -> String {
+    if row == 0 { quiet(cell) } else { cell }
+}

@@ -1,0 +1,107 @@
+//! Who wrote: one run of tapdiff, and what its capture counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use capture::{Evidence, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One run of tapdiff, named by start and host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// When it began.
+    pub started: Timestamp,
+    /// The host's name.
+    pub host: String,
+    /// Version of tapdiff.
+    pub version: String,
+    /// Digest of the effective configuration.
+    pub config_digest: String,
+    /// Names of the services, by `ServiceId`.
+    pub services: Vec<Arc<str>>,
+}
+
+/// What the capture of one run counted so far: absolute, the latest replaces the one before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentCounters {
+    /// Packets seen.
+    pub packets: u64,
+    /// Bytes of them as captured.
+    pub bytes: u64,
+    /// Packets that the kernel dropped because tapdiff did not keep up.
+    pub kernel_drops: u64,
+    /// Packets that the interface dropped.
+    pub interface_drops: u64,
+    /// Packets that are no TCP over IP.
+    pub not_tcp: u64,
+    /// TCP packets of addresses that are not configured.
+    pub other_addresses: u64,
+    /// TCP segments whose payload had been seen already.
+    pub retransmissions: u64,
+    /// Segments that came out of order.
+    pub out_of_order: u64,
+    /// Runs of bytes known to be missing.
+    pub gaps: u64,
+    /// Bytes in them.
+    pub gap_bytes: u64,
+    /// TCP connections followed.
+    pub flows: u64,
+    /// Exchanges by evidence label; those never seen are left out.
+    pub exchanges: BTreeMap<String, u64>,
+    /// Oddities of the wire and caps reached, by name; those never seen are left out.
+    pub anomalies: BTreeMap<String, u64>,
+}
+
+impl AgentCounters {
+    /// Counters of the tap, with the drops that only the source knows of.
+    #[must_use]
+    pub fn new(tap: &capture::Counters, kernel_drops: u64, interface_drops: u64) -> Self {
+        Self {
+            packets: tap.packets,
+            bytes: tap.bytes,
+            kernel_drops,
+            interface_drops,
+            not_tcp: tap.not_tcp,
+            other_addresses: tap.other_addresses,
+            retransmissions: tap.retransmissions,
+            out_of_order: tap.out_of_order,
+            gaps: tap.gaps,
+            gap_bytes: tap.gap_bytes,
+            flows: tap.flows,
+            exchanges: Evidence::ALL
+                .iter()
+                .zip(tap.exchanges)
+                .filter(|&(_, count)| count > 0)
+                .map(|(evidence, count)| (evidence.as_str().to_owned(), count))
+                .collect(),
+            anomalies: tap
+                .anomalies
+                .iter()
+                .map(|(anomaly, count)| (anomaly.as_str().to_owned(), count))
+                .collect(),
+        }
+    }
+
+    /// Adds the counters of another run.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.kernel_drops += other.kernel_drops;
+        self.interface_drops += other.interface_drops;
+        self.not_tcp += other.not_tcp;
+        self.other_addresses += other.other_addresses;
+        self.retransmissions += other.retransmissions;
+        self.out_of_order += other.out_of_order;
+        self.gaps += other.gaps;
+        self.gap_bytes += other.gap_bytes;
+        self.flows += other.flows;
+        for (mine, theirs) in
+            [(&mut self.exchanges, &other.exchanges), (&mut self.anomalies, &other.anomalies)]
+        {
+            for (name, count) in theirs {
+                *mine.entry(name.clone()).or_default() += count;
+            }
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! A batch becomes one transaction.
+
+use std::collections::HashMap;
+
+use capture::{Leg, ServiceId, Timestamp};
+use compare::{Latency, Outcome, Verdict};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::Keep;
+use crate::Written;
+use crate::batch::{Batch, JudgedPair, RollupRow};
+use crate::block::put;
+
+/// Names of the two measures of latency.
+pub(super) const FIRST_BYTE: &str = "first_byte";
+pub(super) const TOTAL: &str = "total";
+
+pub(super) fn batch(
+    connection: &mut Connection,
+    batch: &Batch,
+    keep: Keep,
+) -> Result<Written, rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut written = Written::default();
+    let writer = Writer::new(&transaction, batch, keep)?;
+    writer.matched(&mut written)?;
+    writer.judged(&mut written)?;
+    writer.signatures()?;
+    for rollup in &batch.rollups {
+        writer.rollup(rollup)?;
+        written.rollups += 1;
+    }
+    drop(writer);
+    transaction.commit()?;
+    Ok(written)
+}
+
+struct Writer<'a> {
+    transaction: &'a Transaction<'a>,
+    batch: &'a Batch,
+    keep: Keep,
+    run: i64,
+    /// Row ids of the batch's endpoints, by the batch's index.
+    endpoints: Vec<i64>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(
+        transaction: &'a Transaction<'a>,
+        batch: &'a Batch,
+        keep: Keep,
+    ) -> Result<Self, rusqlite::Error> {
+        let run = write_run(transaction, batch)?;
+        let mut services = HashMap::new();
+        for (index, name) in (0..).zip(&batch.run.services) {
+            let id = intern_service(transaction, name)?;
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO run_service (run, service) VALUES (?1, ?2)")?
+                .execute(params![run, id])?;
+            services.insert(ServiceId(index), id);
+        }
+        let mut endpoints = Vec::with_capacity(batch.endpoints.names.len());
+        for (service, name) in &batch.endpoints.names {
+            let service = match services.get(service) {
+                Some(&id) => id,
+                // The pipeline names every service; a run that did not still keeps its rows.
+                None => intern_service(transaction, &format!("service {}", service.0))?,
+            };
+            endpoints.push(intern_endpoint(transaction, service, name)?);
+        }
+        Ok(Self { transaction, batch, keep, run, endpoints })
+    }
+
+    fn matched(&self, written: &mut Written) -> Result<(), rusqlite::Error> {
+        let mut head = Vec::new();
+        put(&mut head, self.endpoints.len() as u64);
+        for id in &self.endpoints {
+            put(&mut head, id.cast_unsigned());
+        }
+        for block in &self.batch.matched {
+            written.pairs += u64::from(block.pairs);
+            if self.keep == Keep::Examples {
+                continue;
+            }
+            let bytes = [head.as_slice(), &block.bytes].concat();
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO matched (run, first, last, pairs, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![self.run, at(block.first), at(block.last), block.pairs, bytes])?;
+        }
+        Ok(())
+    }
+
+    fn judged(&self, written: &mut Written) -> Result<(), rusqlite::Error> {
+        for pair in &self.batch.judged {
+            written.pairs += 1;
+            written.divergences += pair.divergences.len() as u64;
+            let wanting = self.signatures_wanting(pair)?;
+            if self.keep == Keep::Examples && wanting.is_empty() {
+                continue;
+            }
+            let id = self.pair(pair)?;
+            if let (Some((primary, shadow)), false) = (&pair.example, wanting.is_empty()) {
+                self.transaction
+                    .prepare_cached(
+                        "INSERT INTO example (pair, primary_exchange, shadow_exchange)
+                         VALUES (?1, ?2, ?3)",
+                    )?
+                    .execute(params![id, primary, shadow])?;
+                for signature in wanting {
+                    self.transaction
+                        .prepare_cached(
+                            "INSERT OR IGNORE INTO signature_example (signature, pair)
+                             VALUES (?1, ?2)",
+                        )?
+                        .execute(params![signature, id])?;
+                }
+                written.examples += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Signatures of `pair` that have not enough examples yet, where it can be one.
+    fn signatures_wanting(&self, pair: &JudgedPair) -> Result<Vec<i64>, rusqlite::Error> {
+        let mut wanting = Vec::new();
+        if pair.example.is_none() {
+            return Ok(wanting);
+        }
+        for divergence in &pair.divergences {
+            let signature = divergence.signature.0.cast_signed();
+            let have: u32 = self
+                .transaction
+                .prepare_cached("SELECT count(*) FROM signature_example WHERE signature = ?1")?
+                .query_row([signature], |row| row.get(0))?;
+            if have < self.batch.examples_per_signature && !wanting.contains(&signature) {
+                wanting.push(signature);
+            }
+        }
+        Ok(wanting)
+    }
+
+    /// Writes the pair and its divergences.
+    fn pair(&self, pair: &JudgedPair) -> Result<i64, rusqlite::Error> {
+        let incomparable = match pair.verdict {
+            Verdict::Incomparable(reason) => Some(reason.as_str()),
+            Verdict::Matched | Verdict::Diverged => None,
+        };
+        let id = self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO pair (pair, run, endpoint, start, key, incomparable,
+                     primary_status, primary_first_byte_us, primary_total_us,
+                     shadow_status, shadow_first_byte_us, shadow_total_us)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .insert(params![
+                pair.id.0.cast_signed(),
+                self.run,
+                self.endpoint(pair.endpoint),
+                at(pair.start),
+                pair.key,
+                incomparable,
+                pair.primary.status,
+                pair.primary.first_byte_us.map(stored),
+                pair.primary.total_us.map(stored),
+                pair.shadow.status,
+                pair.shadow.first_byte_us.map(stored),
+                pair.shadow.total_us.map(stored),
+            ])?;
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO divergence (pair, n, signature, path, primary_value, shadow_value)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for (n, divergence) in (0_u32..).zip(&pair.divergences) {
+            insert.execute(params![
+                id,
+                n,
+                divergence.signature.0.cast_signed(),
+                divergence.path,
+                divergence.primary,
+                divergence.shadow,
+            ])?;
+        }
+        Ok(id)
+    }
+
+    fn signatures(&self) -> Result<(), rusqlite::Error> {
+        let mut identify = self.transaction.prepare_cached(
+            "INSERT OR IGNORE INTO signature (id, endpoint, kind, pattern, change)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        let mut count = self.transaction.prepare_cached(
+            "INSERT INTO signature_minute (minute, signature, count, pairs, first, last)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET
+                 count = count + excluded.count,
+                 pairs = pairs + excluded.pairs,
+                 first = min(first, excluded.first),
+                 last = max(last, excluded.last)",
+        )?;
+        for (id, row) in &self.batch.signatures {
+            let id = id.0.cast_signed();
+            let endpoint = self.endpoint(row.endpoint);
+            identify.execute(params![
+                id,
+                endpoint,
+                row.kind.as_str(),
+                row.pattern,
+                row.change.as_str()
+            ])?;
+            for (&minute, seen) in &row.minutes {
+                count.execute(params![
+                    at(minute),
+                    id,
+                    stored(seen.count),
+                    stored(seen.pairs),
+                    at(seen.first),
+                    at(seen.last)
+                ])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rollup(&self, row: &RollupRow) -> Result<(), rusqlite::Error> {
+        let (minute, endpoint) = (at(row.minute), self.endpoint(row.endpoint));
+        let counts = &row.counts;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO rollup (minute, endpoint, matched, diverged, request_bodies_equal)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET
+                     matched = matched + excluded.matched,
+                     diverged = diverged + excluded.diverged,
+                     request_bodies_equal = request_bodies_equal + excluded.request_bodies_equal",
+            )?
+            .execute(params![
+                minute,
+                endpoint,
+                stored(counts.matched),
+                stored(counts.diverged),
+                stored(counts.request_bodies_equal)
+            ])?;
+        let mut reasons = self.transaction.prepare_cached(
+            "INSERT INTO incomparable (minute, endpoint, reason, count) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        for (reason, count) in &counts.incomparable {
+            reasons.execute(params![minute, endpoint, reason.as_str(), stored(*count)])?;
+        }
+        let mut rules = self.transaction.prepare_cached(
+            "INSERT INTO suppressed (minute, endpoint, rule, count) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        for (rule, count) in &counts.suppressed {
+            rules.execute(params![minute, endpoint, rule.as_ref(), stored(*count)])?;
+        }
+        for (leg, account) in Leg::ALL.into_iter().zip(&counts.legs) {
+            self.outcomes(minute, endpoint, leg, &account.outcomes)?;
+            self.latency(minute, endpoint, leg, &account.latency)?;
+        }
+        Ok(())
+    }
+
+    fn outcomes(
+        &self,
+        minute: i64,
+        endpoint: i64,
+        leg: Leg,
+        outcomes: &[u64; Outcome::ALL.len()],
+    ) -> Result<(), rusqlite::Error> {
+        let mut upsert = self.transaction.prepare_cached(
+            "INSERT INTO account (minute, endpoint, leg, outcome, count)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        )?;
+        for (outcome, &count) in Outcome::ALL.into_iter().zip(outcomes) {
+            if count > 0 {
+                let (leg, outcome) = (leg.as_str(), outcome.as_str());
+                upsert.execute(params![minute, endpoint, leg, outcome, stored(count)])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn latency(
+        &self,
+        minute: i64,
+        endpoint: i64,
+        leg: Leg,
+        latency: &Latency,
+    ) -> Result<(), rusqlite::Error> {
+        let leg = leg.as_str();
+        for (measure, more) in [(FIRST_BYTE, &latency.first_byte_us), (TOTAL, &latency.total_us)] {
+            let Some(more) = more else { continue };
+            let known: Option<Vec<u8>> = self
+                .transaction
+                .prepare_cached(
+                    "SELECT histogram FROM latency
+                     WHERE minute = ?1 AND endpoint = ?2 AND leg = ?3 AND measure = ?4",
+                )?
+                .query_row(params![minute, endpoint, leg, measure], |row| row.get(0))
+                .optional()?;
+            let mut sum = wide(more)?;
+            if let Some(known) = known {
+                sum.add(read_histogram(&known)?).map_err(conversion)?;
+            }
+            self.transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO latency (minute, endpoint, leg, measure, histogram)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![minute, endpoint, leg, measure, write_histogram(&sum)?])?;
+        }
+        Ok(())
+    }
+
+    fn endpoint(&self, index: u32) -> i64 {
+        // Batches number their own endpoints, so an index always has one.
+        self.endpoints[index as usize]
+    }
+}
+
+/// The run's row, made or brought up to date.
+fn write_run(transaction: &Transaction<'_>, batch: &Batch) -> Result<i64, rusqlite::Error> {
+    let run = &batch.run;
+    let agent = match &batch.agent {
+        Some(counters) => Value::Text(
+            serde_json::to_string(counters).expect("names and numbers always serialise"),
+        ),
+        None => Value::Null,
+    };
+    let (first, last) = batch.span.map(|(first, last)| (at(first), at(last))).unzip();
+    transaction
+        .prepare_cached(
+            "INSERT INTO run (started, host, version, config_digest, first, last, agent,
+                 examples_left_out, signatures_folded)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, '{}'), ?8, ?9)
+             ON CONFLICT DO UPDATE SET
+                 version = excluded.version,
+                 config_digest = excluded.config_digest,
+                 first = coalesce(min(first, excluded.first), first, excluded.first),
+                 last = coalesce(max(last, excluded.last), last, excluded.last),
+                 agent = coalesce(?7, agent),
+                 examples_left_out = excluded.examples_left_out,
+                 signatures_folded = excluded.signatures_folded
+             RETURNING id",
+        )?
+        .query_row(
+            params![
+                at(run.started),
+                run.host,
+                run.version,
+                run.config_digest,
+                first,
+                last,
+                agent,
+                stored(batch.left_out.examples),
+                stored(batch.left_out.signatures_folded)
+            ],
+            |row| row.get(0),
+        )
+}
+
+fn intern_service(transaction: &Transaction<'_>, name: &str) -> Result<i64, rusqlite::Error> {
+    let known = transaction
+        .prepare_cached("SELECT id FROM service WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(id) => Ok(id),
+        None => {
+            transaction.prepare_cached("INSERT INTO service (name) VALUES (?1)")?.insert([name])
+        }
+    }
+}
+
+fn intern_endpoint(
+    transaction: &Transaction<'_>,
+    service: i64,
+    name: &str,
+) -> Result<i64, rusqlite::Error> {
+    let known = transaction
+        .prepare_cached("SELECT id FROM endpoint WHERE service = ?1 AND name = ?2")?
+        .query_row(params![service, name], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(id) => Ok(id),
+        None => transaction
+            .prepare_cached("INSERT INTO endpoint (service, name) VALUES (?1, ?2)")?
+            .insert(params![service, name]),
+    }
+}
+
+/// A time as SQLite keeps it: 63 bits of nanoseconds reach the year 2262.
+pub(super) fn at(time: Timestamp) -> i64 {
+    stored(time.as_nanos())
+}
+
+/// A count as SQLite keeps it.
+pub(super) fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// `histogram` with counters that a store's sums do not overflow.
+fn wide(histogram: &Histogram<u32>) -> Result<Histogram<u64>, rusqlite::Error> {
+    let mut wide =
+        Histogram::new_with_bounds(histogram.low(), histogram.high(), histogram.sigfig())
+            .map_err(conversion)?;
+    for value in histogram.iter_recorded() {
+        wide.record_n(value.value_iterated_to(), u64::from(value.count_at_value()))
+            .map_err(conversion)?;
+    }
+    Ok(wide)
+}
+
+fn write_histogram(histogram: &Histogram<u64>) -> Result<Vec<u8>, rusqlite::Error> {
+    let mut bytes = Vec::new();
+    V2Serializer::new().serialize(histogram, &mut bytes).map_err(conversion)?;
+    Ok(bytes)
+}
+
+/// A histogram as [`write_histogram`] writes it.
+pub(super) fn read_histogram(mut bytes: &[u8]) -> Result<Histogram<u64>, rusqlite::Error> {
+    Deserializer::new().deserialize(&mut bytes).map_err(conversion)
+}
+
+/// A stored value that is not what was stored.
+pub(super) fn conversion(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
+}

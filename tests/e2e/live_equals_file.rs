@@ -1,0 +1,69 @@
+//! The same traffic, seen live and read from a file that tcpdump wrote of it: the same report.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::client::{Ask, Payload};
+use crate::support::place::Place;
+use crate::support::process::Process;
+use crate::support::report;
+use crate::support::shop::IGNORE;
+use crate::support::stage::Stage;
+use crate::support::{tapdiff, wait_for};
+
+#[test]
+fn live_and_from_file_the_same_traffic_gives_the_same_report() {
+    let mut stage = Stage::on_loopback(Duration::from_secs(15));
+    let (primary, shadow) = (stage.primary.address(), stage.shadow.address());
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("same.pcap");
+    let mut tcpdump = Process::start(
+        "tcpdump",
+        Place::Host
+            .command("tcpdump")
+            .args(["-i", "lo", "-n", "-U", "-B", "65536", "-s", "262144", "-Z", "root"])
+            .args(["--time-stamp-precision", "nano", "-w"])
+            .arg(&file)
+            .arg(format!("tcp port {} or tcp port {}", primary.port(), shadow.port())),
+    );
+    tcpdump.wait_for_line("listening on lo");
+
+    let asks: Vec<Ask> = (1..=400)
+        .map(|n| match n % 5 {
+            0 => Ask::get(format!("/api/v1/gz/{n}")),
+            1 => Ask::get(format!("/api/v3/items/{n}")),
+            2 => Ask::post(format!("/api/v1/echo/{n}"), Payload::Chunked(vec![b'x'; 9_000].into())),
+            _ => Ask::get(format!("/api/v1/items/{n}")),
+        })
+        .collect();
+    stage.play(&asks);
+    // tcpdump does not drain when it is stopped: both answers to one last request have to be in
+    // the file first.
+    stage.play(&[Ask::get("/api/v1/items/999983")]);
+    let marker = b"\"id\":999983,";
+    wait_for("tcpdump to write the last answers", || {
+        let written = std::fs::read(&file).ok()?;
+        let count = written.windows(marker.len()).filter(|window| window == marker).count();
+        (count == 2).then_some(())
+    });
+    let live = stage.finish().report;
+
+    let (status, said) = tcpdump.stop(Signal::INT);
+    assert!(status.success() && said.contains("0 packets dropped by kernel"), "{said}");
+    let from_file = tapdiff::analyze(&primary.to_string(), &shadow.to_string(), &IGNORE, &[file]);
+    report::assert_accounts_close(&from_file);
+    assert_eq!(shape(&live), shape(&from_file));
+    assert!(report::number(&live, "/pairs/diverged") > 0, "there is something to compare");
+}
+
+/// What has to be equal: all that a service reports but the counters of the capture itself, which
+/// count packets by where they came from.
+fn shape(report: &Value) -> Value {
+    let mut service = report::service(report).clone();
+    let keys = service.as_object_mut().expect("a service is an object");
+    keys.remove("capture");
+    service
+}

@@ -1,0 +1,277 @@
+//! A backend: the [`shop`](super::shop) served over HTTP/1.1 by hyper, on a thread of its own.
+//!
+//! It can be told to misbehave while it runs, as a shadow under test would.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, channel::Channel};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use rustix::net::sockopt::set_socket_linger;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use super::place::Place;
+use super::shop::{self, Version};
+
+/// How a backend treats requests from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// Answers at once.
+    Prompt,
+    /// Answers after this long.
+    Slow(Duration),
+    /// Reads the whole request, then resets the connection.
+    ResetBeforeAnswer,
+    /// Sends the head and half of the body, then resets the connection.
+    ResetInAnswer,
+}
+
+/// A running backend. Its connections are closed and its thread ends when it is dropped.
+pub(crate) struct Backend {
+    address: SocketAddr,
+    scene: Arc<Scene>,
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    CloseAll(std::sync::mpsc::Sender<()>),
+    Listen(std::sync::mpsc::Sender<()>),
+}
+
+struct Scene {
+    version: Version,
+    behaviour: Mutex<Behaviour>,
+    received: Mutex<Vec<(Method, String)>>,
+}
+
+impl Scene {
+    fn behaviour(&self) -> Behaviour {
+        *self.behaviour.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, method: &Method, path: &str) {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.push((method.clone(), path.to_owned()));
+    }
+}
+
+impl Backend {
+    /// Serves `version` at a free port of `ip`.
+    pub(crate) fn start(version: Version, place: &Place, ip: IpAddr) -> Self {
+        let scene = Arc::new(Scene {
+            version,
+            behaviour: Mutex::new(Behaviour::Prompt),
+            received: Mutex::default(),
+        });
+        let (orders, inbox) = mpsc::channel(1);
+        let (bound, wait_bound) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn({
+            let (scene, place) = (Arc::clone(&scene), place.clone());
+            move || {
+                place.enter();
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime needs only memory and an epoll descriptor");
+                runtime.block_on(serve(scene, ip, inbox, bound));
+            }
+        });
+        let address = wait_bound.recv().expect("the backend's thread binds its port or panics");
+        Self { address, scene, orders: Some(orders), thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes how requests are treated that come from now on.
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        *self.scene.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+    }
+
+    /// Method and path of every request that arrived whole, in order of arrival: what the tap has
+    /// to have seen, by the word of the one who was asked.
+    pub(crate) fn received(&self) -> Vec<(Method, String)> {
+        self.scene.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the listening socket and every connection, and returns when that is done.
+    pub(crate) fn go_down(&self) {
+        self.order(Order::CloseAll);
+    }
+
+    /// Listens again at the same address, and returns when it does.
+    pub(crate) fn come_back(&self) {
+        self.order(Order::Listen);
+    }
+
+    fn order(&self, order: impl FnOnce(std::sync::mpsc::Sender<()>) -> Order) {
+        let (done, wait_done) = std::sync::mpsc::channel();
+        let orders = self.orders.as_ref().expect("taken only when dropped");
+        assert!(orders.blocking_send(order(done)).is_ok(), "the backend's thread has ended");
+        wait_done.recv().expect("the backend's thread answers every order");
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has failed the test already, by its effects.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    scene: Arc<Scene>,
+    ip: IpAddr,
+    mut inbox: mpsc::Receiver<Order>,
+    bound: std::sync::mpsc::Sender<SocketAddr>,
+) {
+    let mut listener = Some(listen(SocketAddr::new(ip, 0)));
+    let address = listener
+        .as_ref()
+        .and_then(|l| l.local_addr().ok())
+        .expect("a listening socket has an address");
+    // The starting thread waits for this before it does anything else.
+    let _ = bound.send(address);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            order = inbox.recv() => {
+                let done = match order {
+                    None => return,
+                    Some(Order::CloseAll(done)) => {
+                        listener = None;
+                        connections.shutdown().await;
+                        done
+                    }
+                    Some(Order::Listen(done)) => {
+                        listener.get_or_insert_with(|| listen(address));
+                        done
+                    }
+                };
+                let _ = done.send(());
+            }
+            stream = accept(listener.as_ref()) => {
+                connections.spawn(connection(Arc::clone(&scene), stream));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> TcpListener {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    socket
+        .and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(1024)
+        })
+        .unwrap_or_else(|e| panic!("cannot listen at {address}: {e}"))
+}
+
+async fn accept(listener: Option<&TcpListener>) -> TcpStream {
+    match listener {
+        None => std::future::pending().await,
+        Some(listener) => listener.accept().await.expect("accepting on an open socket").0,
+    }
+}
+
+async fn connection(scene: Arc<Scene>, stream: TcpStream) {
+    let handle = stream.as_fd().try_clone_to_owned().expect("a socket can be cloned");
+    // Without it the segments of one answer wait for each other's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let reset = Arc::new(Notify::new());
+    let service = service_fn(|request| respond(&scene, Arc::clone(&reset), request));
+    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let serving = Box::pin(serving);
+    tokio::select! {
+        // How a connection ends is the client's business.
+        _ = serving => {}
+        () = reset.notified() => send_reset(&handle),
+    }
+}
+
+/// A socket closed with a linger time of zero sends RST.
+fn send_reset(handle: &OwnedFd) {
+    set_socket_linger(handle, Some(Duration::ZERO)).expect("a socket takes a linger time");
+}
+
+type Answered = Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error>;
+
+async fn respond(scene: &Scene, reset: Arc<Notify>, request: Request<Incoming>) -> Answered {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    scene.note(&head.method, head.uri.path());
+    let behaviour = scene.behaviour();
+    match behaviour {
+        Behaviour::Prompt | Behaviour::ResetInAnswer => {}
+        Behaviour::Slow(delay) => tokio::time::sleep(delay).await,
+        Behaviour::ResetBeforeAnswer => {
+            reset.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+    let answer = shop::answer(scene.version, head.uri.path(), body);
+    let mut response =
+        Response::builder().status(answer.status).header("x-backend", scene.version.name());
+    if let Some(content_type) = answer.content_type {
+        response = response.header("content-type", content_type);
+    }
+    if answer.gzip {
+        response = response.header("content-encoding", "gzip");
+    }
+    let body = if behaviour == Behaviour::ResetInAnswer {
+        response = response.header("content-length", answer.body.len());
+        broken_body(answer.body, reset)
+    } else if answer.chunked && head.method != Method::HEAD {
+        chunked_body(answer.body)
+    } else {
+        Full::new(answer.body).boxed()
+    };
+    Ok(response.body(body).expect("every header value above is valid"))
+}
+
+/// A body of unknown length, in two chunks.
+fn chunked_body(bytes: Bytes) -> BoxBody<Bytes, Infallible> {
+    let (mut sender, body) = Channel::new(2);
+    tokio::spawn(async move {
+        let middle = bytes.len() / 2;
+        for part in [bytes.slice(..middle), bytes.slice(middle..)] {
+            // The client may have gone.
+            let _ = sender.send_data(part).await;
+        }
+    });
+    body.boxed()
+}
+
+/// Half of the body, then a reset.
+fn broken_body(bytes: Bytes, reset: Arc<Notify>) -> BoxBody<Bytes, Infallible> {
+    let (mut sender, body) = Channel::new(1);
+    tokio::spawn(async move {
+        let _ = sender.send_data(bytes.slice(..bytes.len() / 2)).await;
+        // The channel holds one frame: this one is taken when the first has been written.
+        let _ = sender.send_data(Bytes::new()).await;
+        tokio::task::yield_now().await;
+        reset.notify_one();
+        std::future::pending::<()>().await;
+    });
+    body.boxed()
+}

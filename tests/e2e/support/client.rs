@@ -1,0 +1,174 @@
+//! A client: requests over keep-alive connections with bounded concurrency, every answer awaited.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, channel::Channel};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::place::Place;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) payload: Payload,
+    /// `x-request-id` as the client sends it; Envoy makes one where there is none.
+    pub(crate) request_id: Option<String>,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload {
+    /// None.
+    Empty,
+    /// With Content-Length.
+    Sized(Bytes),
+    /// Chunked, in several chunks.
+    Chunked(Bytes),
+}
+
+impl Ask {
+    /// A GET.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), payload: Payload::Empty, request_id: None }
+    }
+
+    /// A HEAD.
+    pub(crate) fn head(path: impl Into<String>) -> Self {
+        Self { method: Method::HEAD, ..Self::get(path) }
+    }
+
+    /// A POST.
+    pub(crate) fn post(path: impl Into<String>, payload: Payload) -> Self {
+        Self { method: Method::POST, payload, ..Self::get(path) }
+    }
+
+    /// With the client's own request id.
+    pub(crate) fn with_id(self, id: String) -> Self {
+        Self { request_id: Some(id), ..self }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) backend: Option<String>,
+    pub(crate) body: Bytes,
+    pub(crate) latency: Duration,
+}
+
+/// Sends every request to `address` from `place`, at most `connections` at a time, and gives the
+/// answers in the requests' order. An answer that does not come fails the test.
+pub(crate) fn drive(
+    place: &Place,
+    address: SocketAddr,
+    asks: &[Ask],
+    connections: usize,
+) -> Vec<Answer> {
+    place.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime needs only memory and an epoll descriptor");
+        runtime.block_on(drive_all(address, Arc::from(asks), connections))
+    })
+}
+
+/// One GET on a connection of its own; `None` where nobody listens or no answer comes.
+pub(crate) fn try_get(place: &Place, address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    place.run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        runtime.block_on(async {
+            let mut sender = connect(address).await.ok()?;
+            let answer = send(&mut sender, &Ask::get(path), address).await.ok()?;
+            Some((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+        })
+    })
+}
+
+async fn drive_all(address: SocketAddr, asks: Arc<[Ask]>, connections: usize) -> Vec<Answer> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..connections.min(asks.len()) {
+        let (asks, next) = (Arc::clone(&asks), Arc::clone(&next));
+        workers.spawn(async move {
+            let mut sender = connect(address)
+                .await
+                .unwrap_or_else(|e| panic!("the client cannot connect to {address}: {e}"));
+            let mut answers = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(ask) = asks.get(index) else { return answers };
+                let answer = send(&mut sender, ask, address)
+                    .await
+                    .unwrap_or_else(|e| panic!("{} {}: {e}", ask.method, ask.path));
+                answers.push((index, answer));
+            }
+        });
+    }
+    let mut answers: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
+    answers.sort_by_key(|&(index, _)| index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Body>, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its failures come back from the request that they break.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn send(
+    sender: &mut SendRequest<Body>,
+    ask: &Ask,
+    address: SocketAddr,
+) -> Result<Answer, hyper::Error> {
+    let mut request = Request::builder()
+        .method(&ask.method)
+        .uri(&ask.path)
+        .header("host", address.to_string())
+        .header("user-agent", "e2e/1");
+    if let Some(id) = &ask.request_id {
+        request = request.header("x-request-id", id);
+    }
+    let body = match &ask.payload {
+        Payload::Empty => Full::default().boxed(),
+        Payload::Sized(bytes) => Full::new(bytes.clone()).boxed(),
+        Payload::Chunked(bytes) => chunks(bytes.clone()),
+    };
+    let request = request.body(body).expect("every header value above is valid");
+    sender.ready().await?;
+    let begin = Instant::now();
+    let response = sender.send_request(request).await?;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let backend = head.headers.get("x-backend").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    Ok(Answer { status: head.status.as_u16(), backend, body, latency: begin.elapsed() })
+}
+
+/// A body of unknown length, in up to three chunks.
+fn chunks(bytes: Bytes) -> Body {
+    let (mut sender, body) = Channel::new(3);
+    tokio::spawn(async move {
+        for part in bytes.chunks(bytes.len().div_ceil(3).max(1)) {
+            // The connection may have broken; the request says so.
+            let _ = sender.send_data(bytes.slice_ref(part)).await;
+        }
+    });
+    body.boxed()
+}

@@ -1,0 +1,122 @@
+//! The whole scene: client, Envoy, both backends, and tapdiff beside them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::Value;
+
+use super::backend::Backend;
+use super::client::{Answer, Ask, drive};
+use super::envoy::{Envoy, Scene, Stats};
+use super::netns::Network;
+use super::place::Place;
+use super::report;
+use super::shop::Version;
+use super::tapdiff::{Daemon, Store};
+
+/// Requests under way at once.
+const CONNECTIONS: usize = 8;
+
+/// A scene with the tap on.
+pub(crate) struct Stage {
+    // In the order in which they are to end: processes before the network that they run in.
+    daemon: Daemon,
+    pub(crate) envoy: Envoy,
+    pub(crate) primary: Backend,
+    pub(crate) shadow: Backend,
+    client: Place,
+    _network: Option<Network>,
+}
+
+/// What is left when the traffic is over and the daemon has drained.
+pub(crate) struct Finished {
+    pub(crate) report: Value,
+    pub(crate) text: String,
+    pub(crate) stats: Stats,
+    /// What each backend says it was asked.
+    pub(crate) primary: Vec<(Method, String)>,
+    pub(crate) shadow: Vec<(Method, String)>,
+}
+
+impl Stage {
+    /// Everything on `lo`. After `timeout` Envoy gives a request up.
+    pub(crate) fn on_loopback(timeout: Duration) -> Self {
+        Self::on_loopback_with("", timeout)
+    }
+
+    /// The same, with lines for the daemon's `[capture]`.
+    pub(crate) fn on_loopback_with(settings: &str, timeout: Duration) -> Self {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let primary = Backend::start(Version::Primary, &Place::Host, ip);
+        let shadow = Backend::start(Version::Shadow, &Place::Host, ip);
+        let daemon =
+            Daemon::start(&Place::Host, &["lo"], settings, primary.address(), shadow.address());
+        Self::set(daemon, &Place::Host, ip, timeout, primary, shadow, None)
+    }
+
+    /// Each part in a namespace of its own, the tap beside Envoy.
+    pub(crate) fn across_namespaces(interfaces: &[&str], timeout: Duration) -> Self {
+        let network = Network::new();
+        let primary = Backend::start(Version::Primary, &network.primary, Network::PRIMARY);
+        let shadow = Backend::start(Version::Shadow, &network.shadow, Network::SHADOW);
+        let edge = network.edge.clone();
+        let daemon = Daemon::start(&edge, interfaces, "", primary.address(), shadow.address());
+        Self::set(daemon, &edge, Network::EDGE, timeout, primary, shadow, Some(network))
+    }
+
+    /// Joins the parts. The daemon runs already: it has to see the connections from their begin.
+    fn set(
+        daemon: Daemon,
+        edge: &Place,
+        listen: IpAddr,
+        timeout: Duration,
+        primary: Backend,
+        shadow: Backend,
+        network: Option<Network>,
+    ) -> Self {
+        let scene = Scene { listen, primary: primary.address(), shadow: shadow.address(), timeout };
+        let envoy = Envoy::start(edge, &scene);
+        let client = network.as_ref().map_or(Place::Host, |network| network.client.clone());
+        Self { daemon, envoy, primary, shadow, client, _network: network }
+    }
+
+    /// Sends `asks` through Envoy, checks that the primary answered each of them, waits until
+    /// their copies have ended too, and gives the answers.
+    pub(crate) fn play(&mut self, asks: &[Ask]) -> Vec<Answer> {
+        let answers = drive(&self.client, self.envoy.address(), asks, CONNECTIONS);
+        for (ask, answer) in asks.iter().zip(&answers) {
+            assert_eq!(
+                answer.backend.as_deref(),
+                Some(Version::Primary.name()),
+                "{} {} was answered by someone else: {answer:?}",
+                ask.method,
+                ask.path
+            );
+        }
+        self.envoy.settle();
+        answers
+    }
+
+    /// Ends the run and gives what came of it, with the checks that hold for every run.
+    pub(crate) fn finish(self) -> Finished {
+        let Self { daemon, mut envoy, primary, shadow, client: _, _network } = self;
+        let stats_text = envoy.settle();
+        let store: Store = daemon.stop();
+        let finished = Finished {
+            report: store.report(&stats_text),
+            text: store.report_text(&stats_text),
+            stats: Stats::parse(&stats_text),
+            primary: primary.received(),
+            shadow: shadow.received(),
+        };
+        report::assert_accounts_close(&finished.report);
+        report::assert_nothing_lost(&finished.report);
+        finished
+    }
+}
+
+/// `received` as the expectations want it.
+pub(crate) fn requests(received: &[(Method, String)]) -> impl Iterator<Item = (&Method, &str)> {
+    received.iter().map(|(method, path)| (method, path.as_str()))
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what a make target needs on Debian 12, and says what it does. Does nothing where all is
+# there already.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+CARGO_DENY_VERSION=0.20.2
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+debian() { # debian PACKAGE...: those that are not installed yet
+    local missing=() package
+    for package in "$@"; do
+        dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "installing with apt-get: ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+build() {
+    command -v cargo >/dev/null || {
+        echo "cargo is missing: install Rust 1.91 or later (https://rustup.rs)" >&2
+        exit 1
+    }
+    debian gcc libc6-dev make libpcap-dev
+}
+
+test_tools() {
+    as_root tests/install-tools.sh
+    tests/install-envoy.sh
+}
+
+check_tools() {
+    cargo deny --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY_VERSION" || {
+        echo "installing cargo-deny $CARGO_DENY_VERSION from crates.io"
+        cargo install --quiet --locked "cargo-deny@$CARGO_DENY_VERSION"
+    }
+}
+
+case "${1:-}" in
+build) build ;;
+test) test_tools ;;
+check) check_tools ;;
+*) echo "usage: $0 build|test|check" >&2; exit 2 ;;
+esac
