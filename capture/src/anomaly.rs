@@ -24,8 +24,6 @@ macro_rules! anomalies {
 }
 
 anomalies! {
-    /// A packet that no link decoder understands.
-    UnknownLink = "unknown_link",
     /// A packet whose headers end too early or contradict each other.
     BadPacketHeader = "bad_packet_header",
     /// An IP fragment: not reassembled, so its payload is not seen.

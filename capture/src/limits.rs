@@ -44,9 +44,9 @@ pub struct Limits {
     /// How long a closed flow is remembered, so that retransmissions open no ghost of it.
     /// Default 5 s.
     pub flow_linger: Duration,
-    /// Whether bodies carry the SHA-256 of the decoded entity ([`crate::Body::decoded_sum`]).
-    /// Default no: it costs a decompression of every body.
-    pub sha256_of_decoded: bool,
+    /// Whether bodies carry the SHA-256 of the entity as sent ([`crate::Body::sent_sha256`]) and
+    /// decoded ([`crate::Body::decoded_sum`]). Default no: it costs a decompression of every body.
+    pub sha256: bool,
     /// Decoded bytes at which decompression of one body stops. Default 256 MiB
     /// ([`crate::Anomaly::DecodedTooLarge`]).
     pub decoded_bytes: u64,
@@ -69,7 +69,7 @@ impl Default for Limits {
             response_timeout: Duration::from_secs(30),
             flow_idle_timeout: Duration::from_secs(600),
             flow_linger: Duration::from_secs(5),
-            sha256_of_decoded: false,
+            sha256: false,
             decoded_bytes: 256 << 20,
         }
     }

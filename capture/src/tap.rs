@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::flow::{Direction, FlowId, FlowInfo, FlowKey, FlowTable};
 use crate::link::{self, Refused, Segment};
@@ -276,7 +277,7 @@ impl Tap {
         match flow.deadline(&self.limits) {
             // Whatever is due at `now` was seen to: what is left lies after it.
             Some(deadline) => {
-                self.flows.wake_at(id, deadline.max(now + std::time::Duration::from_nanos(1)));
+                self.flows.wake_at(id, deadline.max(now + Duration::from_nanos(1)));
             }
             None if idle_at <= now => self.drop_flow(id),
             None => self.flows.wake_at(id, idle_at),

@@ -4,8 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use capture::body::DecodedSum;
-use capture::{Body, Evidence, Exchange, Fields, Limits, Tap, Timestamp};
+use capture::{Evidence, Exchange, Fields, Limits, Tap, Timestamp};
 use serde::Serialize;
 
 use crate::cli::ExchangesArgs;
@@ -31,7 +30,7 @@ fn one_file(
     out: &mut impl Write,
 ) -> Result<io::Result<()>, Failure> {
     let file = path.display().to_string();
-    let limits = Limits { sha256_of_decoded: true, ..Limits::default() };
+    let limits = Limits { sha256: true, ..Limits::default() };
     let mut tap = Tap::new(limits, Vec::new());
     let mut captures = Captures::open(std::slice::from_ref(path))?;
     let mut write = |tap: &mut Tap| -> io::Result<()> {
@@ -79,6 +78,8 @@ struct Line<'a> {
     resp_body_len_decoded: Option<u64>,
     req_body_sha256: Option<String>,
     resp_body_sha256: Option<String>,
+    req_body_sha256_decoded: Option<String>,
+    resp_body_sha256_decoded: Option<String>,
     req_content_encoding: Option<String>,
     resp_content_encoding: Option<String>,
     upgrade: Option<&'a str>,
@@ -92,9 +93,8 @@ impl<'a> Line<'a> {
     fn new(file: &'a str, exchange: &'a Exchange) -> Self {
         let request = exchange.request.as_ref();
         let response = exchange.response.as_ref();
-        let sum = |body: &Body| body.decoded_sum();
-        let request_sum = request.and_then(|r| sum(&r.body));
-        let response_sum = response.and_then(|r| sum(&r.body));
+        let request_sum = request.and_then(|r| r.body.decoded_sum());
+        let response_sum = response.and_then(|r| r.body.decoded_sum());
         Self {
             file,
             proto: exchange.protocol.as_str(),
@@ -115,8 +115,10 @@ impl<'a> Line<'a> {
             resp_body_len: response.map(|r| r.body.len()),
             req_body_len_decoded: request_sum.map(|sum| sum.len),
             resp_body_len_decoded: response_sum.map(|sum| sum.len),
-            req_body_sha256: request_sum.map(hex),
-            resp_body_sha256: response_sum.map(hex),
+            req_body_sha256: request.and_then(|r| r.body.sent_sha256()).map(hex),
+            resp_body_sha256: response.and_then(|r| r.body.sent_sha256()).map(hex),
+            req_body_sha256_decoded: request_sum.map(|sum| hex(sum.sha256)),
+            resp_body_sha256_decoded: response_sum.map(|sum| hex(sum.sha256)),
             req_content_encoding: request.and_then(|r| content_encoding(&r.fields)),
             resp_content_encoding: response.and_then(|r| content_encoding(&r.fields)),
             upgrade: exchange.upgrade.as_deref(),
@@ -137,9 +139,9 @@ fn content_encoding(fields: &Fields) -> Option<String> {
     (!codings.is_empty()).then(|| codings.join(","))
 }
 
-fn hex(sum: DecodedSum) -> String {
+fn hex(digest: [u8; 32]) -> String {
     use std::fmt::Write as _;
-    sum.sha256.iter().fold(String::with_capacity(64), |mut out, byte| {
+    digest.iter().fold(String::with_capacity(64), |mut out, byte| {
         write!(out, "{byte:02x}").expect("writing to a string does not fail");
         out
     })

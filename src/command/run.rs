@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::cli::RunArgs;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::pipeline::live::Live;
+use crate::pipeline::live::{self, Live};
 
 /// How often the daemon looks whether its threads still live.
 const LOOK: Duration = Duration::from_millis(250);
@@ -37,8 +37,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         .map_err(|why| Failure::environment(format!("the signal loop cannot start: {why}")))?;
     let signals = runtime.block_on(async { Signals::catch() })?;
 
+    // Without the right to capture, no store is made.
+    let interfaces = live::open(&config)?;
     let store = SqliteStore::create_or_open(&config.store)?;
-    let live = Live::start(&config, Box::new(store))?;
+    let live = Live::start(&config, interfaces, Box::new(store))?;
     info!(
         interfaces = config.interfaces.join(","),
         services = config.services.len(),

@@ -349,11 +349,10 @@ fn read_pairing(mut section: Section<'_, '_>, config: &mut Config) {
 
 fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
     let span = section.span();
-    let name = section.string("name");
-    if name.is_none() {
+    if !section.has("name") {
         section.note(&span, "a [[service]] needs a name: name = \"…\"".into());
     }
-    let name = name.map(Spanned::into_inner).unwrap_or_default();
+    let name = section.string("name").map(Spanned::into_inner).unwrap_or_default();
     if !name.is_empty() && services.iter().any(|other| *other.name == *name) {
         section.note(&span, format!("two services are named '{name}'"));
     }
@@ -365,11 +364,12 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
     {
         service.mirror = mirror;
     }
-    if let Some(pair_by) = section.parsed("pair_by") {
+    if let Some(pair_by) = section.strings("pair_by") {
         if pair_by.is_empty() {
             section.note(&span, "pair_by must name at least one extractor".into());
         }
-        service.pair_by = pair_by;
+        service.pair_by =
+            pair_by.iter().filter_map(|text| section.parse("pair_by", text)).collect();
     }
     let ignored: Vec<Scope> = section.parsed("ignore").unwrap_or_default();
     service.rules.extend(ignored.into_iter().map(ignore_rule));
@@ -414,15 +414,14 @@ fn read_rule(mut section: Section<'_, '_>) -> Option<Rule> {
 }
 
 fn read_addresses(section: &mut Section<'_, '_>, key: &'static str) -> Vec<Address> {
-    let Some(written) = section.strings(key) else {
-        section.note(
-            &section.span(),
-            format!("a [[service]] needs its {key}: {key} = [\"10.0.0.1:8080\"]"),
-        );
-        return Vec::new();
-    };
+    let span = section.span();
+    if !section.has(key) {
+        let example = format!("{key} = [\"10.0.0.1:8080\"]");
+        section.note(&span, format!("a [[service]] needs its {key}: {example}"));
+    }
+    let Some(written) = section.strings(key) else { return Vec::new() };
     if written.is_empty() {
-        section.note(&section.span(), format!("'{key}' needs at least one address"));
+        section.note(&span, format!("'{key}' needs at least one address"));
     }
     let mut addresses = Vec::new();
     for text in written {
@@ -531,7 +530,7 @@ ignore = "body:/price"
         let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
         assert_eq!(
             lines,
-            ["config.toml:2", "config.toml:3", "config.toml:4", "config.toml:5", "config.toml:7"],
+            ["config.toml:2", "config.toml:4", "config.toml:5", "config.toml:7"],
             "{said}"
         );
         assert!(said.contains("the port is missing"), "{said}");
@@ -540,6 +539,22 @@ ignore = "body:/price"
     #[test]
     fn what_is_no_toml_is_told_with_its_line() {
         assert!(faults("[capture]\ninterfaces = [\n").starts_with("config.toml:"));
+    }
+
+    #[test]
+    fn the_example_is_a_good_file_with_the_defaults() {
+        let example = Config::parse("config.toml", include_str!("../../systemd/config.toml")).unwrap();
+        let uncommented: String = include_str!("../../systemd/config.toml")
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key) if key.contains(" = ") && !key.starts_with(' ') => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .take_while(|line| !line.starts_with("name = \"quotes move"))
+            .collect();
+        let spelled_out = Config::parse("config.toml", &uncommented).unwrap();
+        assert_eq!(spelled_out.effective(), example.effective());
+        assert!(uncommented.contains("\nsnaplen_bytes = "));
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl<'n, 't> Section<'n, 't> {
         self.notes.note(at, message);
     }
 
+    /// Whether the table has `key` and it was not taken yet.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// A table below this one; an empty one where there is none.
     pub(crate) fn table(&mut self, key: &'static str, name: &'static str) -> Section<'n, 't> {
         let (span, table) = match self.take(key) {
@@ -117,12 +122,12 @@ impl<'n, 't> Section<'n, 't> {
         }
     }
 
-    /// A list of strings, each with its place. `None` where the key is not there.
+    /// A list of strings, each with its place. `None` where there is none.
     pub(crate) fn strings(&mut self, key: &'static str) -> Option<Vec<Spanned<String>>> {
         let (span, value) = self.take(key)?;
         let DeValue::Array(items) = value.into_inner() else {
             self.note(&span, format!("'{key}' must be a list of strings: {key} = [\"…\"]"));
-            return Some(Vec::new());
+            return None;
         };
         let mut strings = Vec::new();
         for item in items {

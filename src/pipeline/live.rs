@@ -43,12 +43,19 @@ pub(crate) struct Live {
     judge: JoinHandle<Result<Box<dyn Store + Send>, Failure>>,
 }
 
+/// Opens every interface of `config`. From now on the kernel keeps packets for [`Live::start`].
+pub(crate) fn open(config: &Config) -> Result<Vec<Interface>, Failure> {
+    config.interfaces.iter().map(|name| open_one(name, config)).collect()
+}
+
 impl Live {
-    /// Opens every interface, then starts the threads. When it returns, packets are being caught.
-    pub(crate) fn start(config: &Config, store: Box<dyn Store + Send>) -> Result<Self, Failure> {
+    /// Starts the threads over open interfaces.
+    pub(crate) fn start(
+        config: &Config,
+        interfaces: Vec<Interface>,
+        store: Box<dyn Store + Send>,
+    ) -> Result<Self, Failure> {
         let policy = Arc::new(config.policy());
-        let interfaces: Vec<Interface> =
-            config.interfaces.iter().map(|name| open(name, config)).collect::<Result<_, _>>()?;
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = outlet::queue(config.queue_exchanges);
         let mut captures = Vec::new();
@@ -95,7 +102,7 @@ fn spawn<T: Send + 'static>(
         .map_err(|why| Failure::environment(format!("thread {name} cannot be started: {why}")))
 }
 
-fn open(name: &str, config: &Config) -> Result<Interface, Failure> {
+fn open_one(name: &str, config: &Config) -> Result<Interface, Failure> {
     let interface = Interface::open(&LiveConfig {
         interface: name.to_owned(),
         snaplen_bytes: config.snaplen_bytes,

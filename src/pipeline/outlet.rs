@@ -147,3 +147,136 @@ impl Outlet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capture::{
+        Body, Evidence, FieldsBuilder, Leg, Origin, Protocol, Request, Response, ServiceId, Timing,
+        Version,
+    };
+    use compare::{Extractor, Mirror, Outcome, ServicePolicy, Window};
+
+    fn policy() -> Arc<Policy> {
+        let service = ServicePolicy {
+            name: "shop".into(),
+            mirror: Mirror::None,
+            pair_by: vec![Extractor::Header("x-request-id".into())],
+            rules: Vec::new(),
+        };
+        Arc::new(Policy { services: vec![service], window: Window::default() })
+    }
+
+    /// `GET /` with the request id `id`, answered 200.
+    fn exchange(id: usize, leg: Leg) -> Exchange {
+        let at = Some(Timestamp::from_nanos(1_000_000_000 + id as u64));
+        let mut request = FieldsBuilder::new();
+        request.first_line(0, b"GET");
+        request.first_line(1, b"/");
+        request.field(b"x-request-id", format!("request-{id}").as_bytes());
+        Exchange {
+            origin: Some(Origin { service: ServiceId(0), leg }),
+            client: "10.0.0.9:40000".parse().unwrap(),
+            server: "10.0.0.1:80".parse().unwrap(),
+            protocol: Protocol::Http1,
+            stream_id: None,
+            request: Some(Request {
+                version: Version::Http11,
+                fields: request.build(),
+                body: Body::default(),
+                trailers: FieldsBuilder::new().build(),
+            }),
+            response: Some(Response {
+                version: Version::Http11,
+                status: 200,
+                fields: FieldsBuilder::new().build(),
+                body: Body::default(),
+                trailers: FieldsBuilder::new().build(),
+            }),
+            interim: Vec::new(),
+            upgrade: None,
+            timing: Timing {
+                request_first: at,
+                request_head: at,
+                request_last: at,
+                response_first: at,
+                response_head: at,
+                response_last: at,
+            },
+            evidence: Evidence::Complete,
+        }
+    }
+
+    /// Outcomes of both legs, by `Outcome::index`.
+    fn judge(messages: Vec<Message>) -> [Vec<u64>; 2] {
+        let mut judge = Judge::new(policy());
+        for message in messages {
+            message.notices.into_iter().for_each(|notice| judge.push_shed(notice));
+            message.exchanges.into_iter().for_each(|exchange| judge.push(exchange));
+        }
+        judge.finish();
+        let mut sums = [vec![0; Outcome::ALL.len()], vec![0; Outcome::ALL.len()]];
+        for rollup in judge.take_rollups() {
+            for leg in [Leg::Primary, Leg::Shadow] {
+                let counts = rollup.counts.legs[leg as usize].outcomes;
+                sums[leg as usize].iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+            }
+        }
+        sums
+    }
+
+    #[test]
+    fn a_full_queue_sheds_both_legs_of_a_pair_and_counts_them() {
+        const PAIRS: usize = 2_000;
+        let (sender, receiver) = queue(256);
+        let mut outlet = Outlet::new(0, policy(), sender);
+        for id in 0..PAIRS {
+            for leg in [Leg::Primary, Leg::Shadow] {
+                if outlet.push(exchange(id, leg)) {
+                    outlet.flush(Timestamp::ZERO, Seen::default());
+                }
+            }
+        }
+        let mut messages: Vec<Message> = receiver.try_iter().collect();
+        outlet.close(Timestamp::ZERO, Seen::default());
+        messages.extend(receiver.try_iter());
+
+        let [primary, shadow] = judge(messages);
+        let shed = Outcome::Shed(ShedReason::QueueFull).index();
+        assert!(primary[shed] > 0, "a queue of 256 holds no {PAIRS} pairs");
+        assert!(primary[Outcome::Compared.index()] > 0);
+        assert_eq!(primary.iter().sum::<u64>(), PAIRS as u64);
+        assert_eq!(primary, shadow, "no leg looks unmirrored because the other was shed");
+        assert_eq!(primary[shed] + primary[Outcome::Compared.index()], PAIRS as u64);
+    }
+
+    #[test]
+    fn with_room_nothing_is_shed() {
+        let (sender, receiver) = queue(1_024);
+        let mut outlet = Outlet::new(0, policy(), sender);
+        for id in 0..200 {
+            if outlet.push(exchange(id, Leg::Primary)) {
+                outlet.flush(Timestamp::ZERO, Seen::default());
+            }
+        }
+        outlet.close(Timestamp::ZERO, Seen::default());
+        let messages: Vec<Message> = receiver.try_iter().collect();
+        assert!(messages.iter().all(|message| message.notices.is_empty()));
+        assert_eq!(messages.iter().map(|message| message.exchanges.len()).sum::<usize>(), 200);
+    }
+
+    #[test]
+    fn word_of_what_was_shed_is_bounded_and_still_counts_all() {
+        let (sender, receiver) = queue(1);
+        let mut outlet = Outlet::new(0, policy(), sender);
+        let one = exchange(0, Leg::Shadow);
+        let many = NAMED_NOTICES + 10;
+        for _ in 0..many {
+            outlet.shed(&one);
+        }
+        assert_eq!(outlet.notices.len(), NAMED_NOTICES + 1);
+        outlet.close(Timestamp::ZERO, Seen::default());
+        let [_, shadow] = judge(receiver.try_iter().collect());
+        assert_eq!(shadow.iter().sum::<u64>(), many as u64);
+    }
+}

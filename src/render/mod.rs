@@ -1,5 +1,6 @@
 //! How answers look to people. Text may carry colour; `output` strips it where it is not wanted.
 
+mod json;
 mod printable;
 pub(crate) mod report;
 pub(crate) mod show;

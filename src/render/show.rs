@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use similar::{ChangeTag, TextDiff};
 use store::{BodyText, ExchangeText, LegDetail, MessageText, PairDetail, SignatureDetail};
 
+use super::json;
 use super::printable::printable;
 use super::style::{bad, good, heading, quiet};
 use super::units::{count, micros};
@@ -163,11 +164,8 @@ fn body_text(body: &BodyText) -> String {
             bytes => format!("({} bytes, digest {})\n", count(bytes), body.digest),
         };
     };
-    let mut pretty = serde_json::from_str::<serde_json::Value>(text)
-        .ok()
-        .filter(|value| value.is_object() || value.is_array())
-        .and_then(|value| serde_json::to_string_pretty(&value).ok())
-        .unwrap_or_else(|| text.lines().map(printable).collect::<Vec<_>>().join("\n"));
+    let mut pretty = json::laid_out(text).unwrap_or_else(|| text.to_owned());
+    pretty = pretty.lines().map(printable).collect::<Vec<_>>().join("\n");
     if !pretty.is_empty() && !pretty.ends_with('\n') {
         pretty.push('\n');
     }

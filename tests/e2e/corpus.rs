@@ -93,17 +93,28 @@ fn the_attempts_of_a_retry_are_told_from_the_pair() {
 }
 
 #[test]
-fn haproxys_mirror_pairs_by_the_clients_own_id() {
+fn haproxys_mirror_carries_no_id_and_pairs_by_fingerprint() {
+    // HAProxy sets the request id on its way to the primary; the copy has left by then.
     let file = "haproxy_mirror.pcap";
     let outcomes = Outcomes::of(file);
-    let mut command = analyze_command(&[file], &outcomes);
-    command.args(["--mirror", "haproxy"]);
-    let report: Value = serde_json::from_str(&tapdiff::text(&mut command)).unwrap();
-    report::assert_accounts_close(&report);
+    let with = |arguments: &[&str]| -> Value {
+        let mut command = analyze_command(&[file], &outcomes);
+        let report = serde_json::from_str(&tapdiff::text(command.args(arguments))).unwrap();
+        report::assert_accounts_close(&report);
+        report
+    };
+    let by_id = with(&["--mirror", "haproxy"]);
+    let unmirrored = not_zero([("unmirrored", outcomes.primary_exchanges)]);
+    assert_eq!(report::outcomes(&by_id, "primary"), unmirrored);
+    let unkeyed = not_zero([("unkeyed", outcomes.shadow_exchanges)]);
+    assert_eq!(report::outcomes(&by_id, "shadow"), unkeyed);
+
+    let by_fingerprint = with(&["--mirror", "haproxy", "--pair-by", "fingerprint"]);
     for leg in ["primary", "shadow"] {
-        assert_eq!(report::outcomes(&report, leg), not_zero([("compared", outcomes.pairs)]));
+        let compared = not_zero([("compared", outcomes.pairs)]);
+        assert_eq!(report::outcomes(&by_fingerprint, leg), compared);
     }
-    check_differences(file, &report, &outcomes);
+    check_differences(file, &by_fingerprint, &outcomes);
 }
 
 #[test]
@@ -118,6 +129,9 @@ fn what_the_tap_lost_is_counted_as_incomparable_and_never_reported_as_a_differen
     ];
     for file in damaged {
         let outcomes = Outcomes::of(file);
+        // h1_gaps is h1_mix without some frames: the same was sent.
+        let sent_as = if file == "h1_gaps.pcap" { "h1_mix.pcap" } else { file };
+        let sent_pairs = Outcomes::of(sent_as).pairs;
         let mut command = analyze_command(&[file], &outcomes);
         if file.starts_with("nginx") {
             command.args(["--mirror", "nginx"]);
@@ -126,7 +140,7 @@ fn what_the_tap_lost_is_counted_as_incomparable_and_never_reported_as_a_differen
         report::assert_accounts_close(&report);
 
         // What is found was injected, and no oftener than that.
-        let expected = expected_signatures(file);
+        let expected = expected_signatures(sent_as);
         for (signature, count) in report::signatures(&report) {
             let sent = expected.get(&signature).copied().unwrap_or(0);
             assert!(count <= sent, "{file}: {signature:?} {count} times, sent {sent} times");
@@ -144,7 +158,7 @@ fn what_the_tap_lost_is_counted_as_incomparable_and_never_reported_as_a_differen
             .filter(|(name, _)| !["compared", "incomparable"].contains(&name.as_str()))
             .map(|(_, count)| count)
             .sum();
-        assert!(judged <= outcomes.pairs, "{file}: {judged} pairs of {}", outcomes.pairs);
+        assert!(judged <= sent_pairs, "{file}: {judged} pairs of {sent_pairs}");
         assert!(judged + unpaired >= outcomes.pairs, "{file}: {judged} pairs, {shadow:?}");
     }
 }

@@ -17,13 +17,12 @@ fn three_routes_on_loopback_are_reported_as_they_were_mirrored() {
 
 #[test]
 fn posted_bodies_of_every_size_are_verified_equal_on_both_legs() {
-    let sizes = [
-        1, 2, 100, 1_447, 1_448, 1_449, 4_095, 4_096, 16_384, 65_535, 65_536, 100_000, 262_144,
-        1_000_000,
-    ];
+    let small = [1, 2, 100, 1_447, 1_448, 1_449, 4_095, 4_096, 16_384];
+    let large = [65_535, 65_536, 100_000, 262_144, 1_000_000];
+    let sizes = small.iter().map(|&size| (size, 30)).chain(large.iter().map(|&size| (size, 6)));
     let mut asks = Vec::new();
-    for (index, &size) in sizes.iter().enumerate() {
-        for round in 0..18 {
+    for (index, (size, rounds)) in sizes.enumerate() {
+        for round in 0..rounds {
             // No multiple of 50 and none of 1 or 2 more: nothing is injected here.
             let n = 3 + index * 50 + round;
             // Distinct content, so that a body given to the wrong request would differ.
@@ -33,7 +32,10 @@ fn posted_bodies_of_every_size_are_verified_equal_on_both_legs() {
             asks.push(Ask::post(path, Payload::Chunked(body)));
         }
     }
-    let mut stage = Stage::on_loopback(Duration::from_secs(30));
+    // All of this traffic fits: a machine whose processors are busy with something else drops
+    // nothing.
+    let settings = "kernel_buffer_bytes = 268435456\n";
+    let mut stage = Stage::on_loopback_with(settings, Duration::from_secs(30));
     let answers = stage.play(&asks);
     for (ask, answer) in asks.iter().zip(&answers) {
         let (Payload::Sized(sent) | Payload::Chunked(sent)) = &ask.payload else { continue };

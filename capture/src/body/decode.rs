@@ -74,8 +74,9 @@ pub(super) fn sum_of_nothing() -> DecodedSum {
     DecodedSum { len: 0, sha256: Sha256::digest([]).into() }
 }
 
-/// Length and SHA-256 of an entity, decoded as it comes.
+/// SHA-256 of an entity as sent, and length and SHA-256 of it decoded, as it comes.
 pub(super) struct DecodedHasher {
+    sent: Sha256,
     decoder: Result<Decoder, DecodeError>,
     sha256: Sha256,
     encoded_len: u64,
@@ -86,6 +87,7 @@ impl DecodedHasher {
     /// For an entity with these header fields, of at most `limit` decoded bytes.
     pub(super) fn new(fields: &Fields, limit: u64) -> Self {
         Self {
+            sent: Sha256::new(),
             decoder: Decoder::new(fields.get_all(b"content-encoding"), limit),
             sha256: Sha256::new(),
             encoded_len: 0,
@@ -96,6 +98,7 @@ impl DecodedHasher {
     /// Takes the next bytes as sent.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.encoded_len += bytes.len() as u64;
+        self.sent.update(bytes);
         let Ok(decoder) = &mut self.decoder else { return };
         let result = decoder.push(bytes, &mut |decoded| {
             self.sha256.update(decoded);
@@ -106,15 +109,15 @@ impl DecodedHasher {
         }
     }
 
-    /// The sum of the whole entity, or `None` and a note why there is none.
-    pub(super) fn finish(self, anomalies: &mut Anomalies) -> Option<DecodedSum> {
+    /// The sums of the whole entity: as sent, and decoded (`None` and a note why there is none).
+    pub(super) fn finish(self, anomalies: &mut Anomalies) -> (Option<[u8; 32]>, Option<DecodedSum>) {
         // An answer to HEAD names a coding and has no bytes in it.
         let whole = match self.decoder {
             _ if self.encoded_len == 0 => Ok(()),
             Ok(decoder) => decoder.finish(),
             Err(error) => Err(error),
         };
-        match whole {
+        let decoded = match whole {
             Ok(()) => Some(DecodedSum { len: self.len, sha256: self.sha256.finalize().into() }),
             Err(error) => {
                 anomalies.note(match error {
@@ -124,7 +127,8 @@ impl DecodedHasher {
                 });
                 None
             }
-        }
+        };
+        (Some(self.sent.finalize().into()), decoded)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Entities: what is kept of a body, its digest, and content decoding bounded against bombs.
 //!
-//! Owns the bytes between a message's head and its end, transfer coding removed. [`BodyBuilder`]
+//! Owns the bytes between a message's head and its end, transfer coding removed. `BodyBuilder`
 //! takes them as they come; [`Body`] is what is left when the message is whole (or given up).
 //! Refuses to know of framing: where a body ends is the protocol's business.
 //!
@@ -8,8 +8,8 @@
 //! - What is kept is a prefix of the entity, without holes: nothing is kept after a missing byte.
 //! - A body not wholly kept, but wholly seen, carries the BLAKE3 digest of all of it. One with
 //!   missing bytes carries none and is equal to nothing.
-//! - Bytes held by unfinished bodies are charged to [`Context::body_bytes`], and given back by
-//!   [`BodyBuilder::finish`]: a builder is always finished, never just dropped.
+//! - Bytes held by unfinished bodies are charged to `Context::body_bytes`, and given back by
+//!   `BodyBuilder::finish`: a builder is always finished, never just dropped.
 
 mod decode;
 mod inflate;
@@ -37,6 +37,7 @@ pub struct Body {
 #[derive(Clone, Debug, Default)]
 struct Sums {
     digest: Option<[u8; 32]>,
+    sent: Option<[u8; 32]>,
     decoded: Option<DecodedSum>,
 }
 
@@ -83,8 +84,12 @@ impl Body {
     /// The body of a message that has none.
     pub(crate) fn none(limits: &Limits) -> Self {
         let sums = limits
-            .sha256_of_decoded
-            .then(|| Box::new(Sums { digest: None, decoded: Some(decode::sum_of_nothing()) }));
+            .sha256
+            .then(|| {
+                let nothing = decode::sum_of_nothing();
+                let (sent, decoded) = (Some(nothing.sha256), Some(nothing));
+                Box::new(Sums { digest: None, sent, decoded })
+            });
         Self { sums, ..Self::default() }
     }
 
@@ -98,7 +103,7 @@ impl Body {
     /// length, then by what was kept or by digest. A body with missing bytes is the same as none.
     #[must_use]
     pub fn same_bytes(&self, other: &Self) -> bool {
-        if self.len != other.len || self.missing + other.missing > 0 {
+        if self.len != other.len {
             return false;
         }
         match (self.is_whole(), other.is_whole()) {
@@ -110,7 +115,14 @@ impl Body {
         }
     }
 
-    /// Length and digest after content decoding; only with `Limits::sha256_of_decoded`, and
+    /// SHA-256 of the entity as sent, content coding on; only with `Limits::sha256`, and `None`
+    /// where not all of it was seen.
+    #[must_use]
+    pub fn sent_sha256(&self) -> Option<[u8; 32]> {
+        self.sums.as_ref().and_then(|sums| sums.sent)
+    }
+
+    /// Length and digest after content decoding; only with `Limits::sha256`, and
     /// `None` where it does not decode or was not wholly seen.
     #[must_use]
     pub fn decoded_sum(&self) -> Option<DecodedSum> {
@@ -164,7 +176,7 @@ impl BodyBuilder {
             missing: 0,
             hasher: None,
             decoding: limits
-                .sha256_of_decoded
+                .sha256
                 .then(|| Box::new(DecodedHasher::new(fields, limits.decoded_bytes))),
             charged: 0,
         }
@@ -212,13 +224,13 @@ impl BodyBuilder {
     /// there is; otherwise it has no decoded sum.
     pub(crate) fn finish(mut self, whole: bool, cx: &mut Context<'_>) -> Body {
         *cx.body_bytes = cx.body_bytes.saturating_sub(self.charged);
-        let decoded = match self.decoding.take() {
+        let (sent, decoded) = match self.decoding.take() {
             Some(decoding) if whole => decoding.finish(cx.anomalies),
-            _ => None,
+            _ => (None, None),
         };
         let digest = self.hasher.take().map(BlockHasher::finish);
-        let sums =
-            (digest.is_some() || decoded.is_some()).then(|| Box::new(Sums { digest, decoded }));
+        let sums = (digest.is_some() || sent.is_some())
+            .then(|| Box::new(Sums { digest, sent, decoded }));
         // A body of unknown length grew by doubling; what waits to be paired should not carry
         // that along.
         if self.kept.capacity() > self.kept.len() + self.kept.len() / 4 {
@@ -423,7 +435,7 @@ mod tests {
 
     #[test]
     fn the_decoded_sum_is_of_the_decoded_entity() {
-        let limits = Limits { sha256_of_decoded: true, ..Limits::default() };
+        let limits = Limits { sha256: true, ..Limits::default() };
         let nothing = Body::none(&limits).decoded_sum().unwrap();
         // SHA-256 of the empty string.
         assert_eq!((nothing.len, &nothing.sha256[..4]), (0, &[0xe3, 0xb0, 0xc4, 0x42][..]));
@@ -431,6 +443,7 @@ mod tests {
         fields.field(b"Content-Encoding", b"identity");
         let (body, ..) = build_with(&limits, None, &fields.build(), &[b"ab", b"c"]);
         let sum = body.decoded_sum().unwrap();
+        assert_ne!(body.sent_sha256().unwrap(), sum.sha256, "the coding is on what was sent");
         assert_eq!(sum.len, 3);
         // SHA-256 of "abc", FIPS 180-2 appendix B.1.
         assert_eq!(sum.sha256[..4], [0xba, 0x78, 0x16, 0xbf]);

@@ -270,7 +270,7 @@ impl Connection {
         self.cut_request(cause, cx);
         self.requests.end(false, cx);
         self.requests.state = State::Lost(cause);
-        self.turns.lose_requests(cause, self.responses.next);
+        self.turns.lose_requests(cause);
     }
 
     fn bad_request(&mut self, anomaly: Anomaly, cx: &mut Context<'_>) {

@@ -32,9 +32,11 @@
 //! and it needs a client that waits. It is trusted only while nothing on the connection speaks
 //! against it:
 //!
-//! - No request ever came while another was unanswered. Where one request or the other was lost, no
-//!   request acknowledged less than a byte more than the one before it, or than what had passed
-//!   when bytes were lost: two requests with no response byte between them are a pipeline.
+//! - In sync, no request came while another was unanswered. In sync or not, every request
+//!   acknowledged more than the one before it: two with no response byte between them are a
+//!   pipeline.
+//! - A request is found again only at the beginning of a packet, where the bytes end that the
+//!   server had received when it last sent bytes of a final response.
 //! - At `A(k)` there is the beginning of a status line, sent after the server had seen `k`. A
 //!   client that asks in the middle of a response fails this, and then pipelines for good.
 //! - The bytes at `A(k)` were seen. Otherwise `k` leaves, and the next request is tried.
@@ -42,11 +44,12 @@
 //! Proof. Let `k` be the first request after a loss that is given a response, and say that an older
 //! request was unanswered when the client sent `k`. Then the client pipelines: at some time it sent
 //! a request, the second, before all of the response to another one, the first, had come. If both
-//! were seen in sync, the first check has caught it. If they acknowledged the same offset, and one
-//! of them or the Gap that took it was seen, the first check has too. If the second acknowledged a
-//! byte inside a response, and that byte was seen, the second check has. So a response can go
-//! astray only on a connection where all of this happened inside Gaps, and every time: no
-//! acknowledgement tells such a client from one that waits.
+//! were seen, and one of them in sync or both with the same acknowledgement, the first check has
+//! caught it. If only the second was seen, and no response byte was sent between them, the server
+//! had not answered up to it: it was not found. If the second acknowledged a byte inside a response
+//! and that byte was seen, the third check has caught it. So a response can go astray only on a
+//! connection where all of this fell into Gaps, every time it happened: no acknowledgement tells
+//! such a client from one that waits.
 //!
 //! A connection on which a client pipelines is lost for good after a Gap in a head or in framing:
 //! its requests are counted, its responses are not given to anyone.
@@ -61,7 +64,7 @@ use crate::reassembly::Chunk;
 pub(super) struct Turns {
     /// The client was seen to ask before it was answered.
     pipelines: bool,
-    /// The largest response offset known to have passed when a request was sent or lost.
+    /// The largest response offset that a request acknowledged.
     asked_at: Option<u64>,
     /// The request offset that the last bytes of a final response acknowledged.
     served: Option<u64>,
@@ -102,10 +105,9 @@ impl Turns {
         self.requests_lost
     }
 
-    /// Requests were lost when response bytes up to `responses_next` had passed.
-    pub(super) fn lose_requests(&mut self, cause: Evidence, responses_next: u64) {
+    /// The request direction was lost.
+    pub(super) fn lose_requests(&mut self, cause: Evidence) {
         self.requests_lost.get_or_insert(cause);
-        self.asked_at = self.asked_at.max(Some(responses_next));
     }
 
     /// The response direction was lost.

@@ -34,7 +34,7 @@ pub(super) fn compare(
     findings: &mut Findings<'_>,
 ) -> Result<(), Incomparable> {
     let codings = (coding(primary), coding(shadow));
-    let same_coding = match codings {
+    let same_coding = match &codings {
         (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
         (None, None) => true,
         _ => false,
@@ -51,7 +51,8 @@ pub(super) fn compare(
         }
         return Err(Incomparable::BodyOverCap);
     }
-    let (ours, theirs) = match (decoded(primary, codings.0), decoded(shadow, codings.1)) {
+    let decoded = (decoded(primary, codings.0.as_deref()), decoded(shadow, codings.1.as_deref()));
+    let (ours, theirs) = match decoded {
         (Ok(ours), Ok(theirs)) => (ours, theirs),
         // A coding that is not known here, on both sides: the bytes are all there is.
         (Err(DecodeError::Unknown), Err(DecodeError::Unknown)) if same_coding => {
@@ -105,12 +106,18 @@ impl Format {
 }
 
 /// The Content-Encoding; `None` for identity.
-fn coding(response: &Response) -> Option<&[u8]> {
-    response
-        .fields
-        .get(b"content-encoding")
-        .map(<[u8]>::trim_ascii)
-        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+fn coding(response: &Response) -> Option<Cow<'_, [u8]>> {
+    let mut fields = response.fields.get_all(b"content-encoding");
+    let first = fields.next()?;
+    let coding = match fields.next() {
+        None => Cow::Borrowed(first),
+        // RFC 9110 §5.3: several fields are one list.
+        Some(second) => {
+            let all: Vec<_> = [first, second].into_iter().chain(fields).collect();
+            Cow::Owned(all.join(&b", "[..]))
+        }
+    };
+    (!coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")).then_some(coding)
 }
 
 fn decoded<'a>(

@@ -143,6 +143,11 @@ impl<'p> Findings<'p> {
         }
     }
 
+    /// Divergences so far, listed or not.
+    pub(super) fn diverged(&self) -> u64 {
+        self.divergences.len() as u64 + self.beyond
+    }
+
     /// Forgets what was found since `mark`.
     pub(super) fn back_to(&mut self, mark: Mark) {
         self.divergences.truncate(mark.divergences);

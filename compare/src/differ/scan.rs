@@ -467,8 +467,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_text_is_valid_if_serde_json_reads_it(text in texts()) {
-            let oracle = serde_json::from_str::<serde_json::Value>(&text).is_ok();
-            prop_assert_eq!(valid(text.as_bytes()), oracle, "{:?}", text);
+            let oracle = serde_json::from_str::<serde_json::Value>(&text);
+            // It refuses numbers beyond a double, which the grammar and we do not.
+            let out_of_range = |e: &serde_json::Error| e.to_string().starts_with("number out of");
+            prop_assume!(!oracle.as_ref().is_err_and(out_of_range));
+            prop_assert_eq!(valid(text.as_bytes()), oracle.is_ok(), "{:?}", text);
         }
 
         #[test]

@@ -231,10 +231,14 @@ impl Redactor {
                 let value = if cut { without_last_word(value) } else { value };
                 let looks_like_json = value.starts_with(['{', '[', '"', '-'])
                     || value.starts_with(|c: char| c.is_ascii_digit());
-                looks_like_json
+                let mut redacted = looks_like_json
                     .then(|| self.json(value, cut))
                     .flatten()
-                    .unwrap_or_else(|| self.text(value).into_owned())
+                    .unwrap_or_else(|| self.text(value).into_owned());
+                if cut {
+                    redacted.push('…');
+                }
+                redacted
             }
         }
     }
@@ -287,10 +291,15 @@ fn unquoted(value: &str) -> Cow<'_, str> {
     serde_json::from_str::<String>(value).map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
-/// Without the word that a cut may have gone through: half a secret may not look like one.
+/// The longest secret that is known by its end alone: an e-mail address (RFC 5321 §4.5.3.1 allows
+/// 64 bytes before the `@` and 255 after it).
+const LONGEST_UNENDED: usize = 64 + 1 + 255;
+
+/// Without the last words, which a cut may have gone through: half a secret may not look like one.
 pub(crate) fn without_last_word(text: &str) -> &str {
     let part_of_word = |c: char| c.is_alphanumeric() || "._%+-@=/~ …".contains(c);
-    text.trim_end_matches(part_of_word)
+    let kept = text.trim_end_matches(part_of_word).len();
+    beginning(text, kept.max(text.len().saturating_sub(LONGEST_UNENDED)))
 }
 
 /// The beginning of `text`, of at most `bytes` bytes and whole characters.
@@ -391,11 +400,16 @@ mod tests {
     #[test]
     fn a_secret_that_the_cut_went_through_is_not_kept_in_half() {
         let r = redactor();
-        let value = format!("{} 4111 1111 11", "x, ".repeat(337));
-        assert!(value.len() > 1020, "{}", value.len());
-        assert!(!r.divergence(Kind::Body, "line 3", &value, 1024).contains("4111"));
-        let quoted = format!("\"{}\"", "a".repeat(300));
-        assert_eq!(r.divergence(Kind::Body, "/x", &quoted, 1024), quoted);
+        for half in ["4111 1111 11", "bob@exam", "eyJhbGciOiJI"] {
+            let value = format!("{}{half}…", "x".repeat(1_024 - 3 - half.len() - 2) + ", ");
+            assert_eq!(value.len(), 1_024);
+            let redacted = r.divergence(Kind::Body, "line 3", &value, 1_024);
+            assert!(!redacted.contains(&half[..4]) && redacted.ends_with(", …"), "{redacted}");
+        }
+        let long = "a".repeat(2_000);
+        assert_eq!(without_last_word(&long).len(), 2_000 - LONGEST_UNENDED);
+        let whole = format!("\"{}\"", "a".repeat(300));
+        assert_eq!(r.divergence(Kind::Body, "/x", &whole, 1_024), whole);
     }
 
     #[test]

@@ -347,7 +347,7 @@ proptest! {
             pipelined: 3,
             body_bytes: 64,
             body_bytes_total: 512,
-            sha256_of_decoded: true,
+            sha256: true,
             ..Limits::default()
         };
         let mut wire = Wire::with(limits, late_join);

@@ -1,6 +1,8 @@
-//! One rule each, by what is said on the wire; `dialogues` has the properties.
+//! One rule each, by what is said on the wire. `losses` has what happens when bytes are missing,
+//! `dialogues` the properties.
 
 mod dialogues;
+mod losses;
 
 use std::collections::VecDeque;
 
@@ -442,6 +444,18 @@ fn caps_on_heads_hold_and_what_was_read_is_reported() {
         assert_eq!(wire.left(), ["/large 431 malformed"], "in pieces of {piece}");
         assert_eq!(wire.count(Anomaly::HeadTooLarge), 1);
     }
+    let head = |len: usize| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "y".repeat(len - 23));
+    for (len, label) in [(200, "/ 200 complete"), (201, "/ 200 malformed")] {
+        for piece in [len, 1] {
+            let mut wire = Wire::with(limits.clone(), false);
+            assert_eq!(head(len).len(), len);
+            for piece in head(len).as_bytes().chunks(piece) {
+                wire.client(piece);
+            }
+            wire.server(ok(""));
+            assert_eq!(wire.left(), [label], "{len} bytes in pieces of {piece}");
+        }
+    }
     let mut wire = Wire::with(limits, false);
     wire.client("GET /many HTTP/1.1\r\na:1\r\nb:2\r\nc:3\r\nd:4\r\n\r\n").server(ok(""));
     assert_eq!(wire.next().request.unwrap().fields.len(), 3);
@@ -528,134 +542,4 @@ fn a_request_that_crosses_the_servers_close_is_counted() {
     let mut wire = Wire::new();
     wire.client(get("/1")).server(ok("1")).fin(ToClient).client(get("/2")).finish();
     assert_eq!(wire.left(), ["/1 200 complete", "/2 - reset"]);
-}
-
-#[test]
-fn bytes_missing_from_a_body_of_known_length_cost_only_that_exchange() {
-    let mut wire = Wire::new();
-    wire.client(get("/1"))
-        .server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
-        .miss(ToClient, 3);
-    wire.server("fghi").client(get("/2")).server(ok("2"));
-    let exchange = wire.next();
-    assert_eq!(summary(&exchange), "/1 200 gap");
-    assert_eq!((body_of(&exchange).len(), body_of(&exchange).missing()), (9, 3));
-    assert_eq!(wire.left(), ["/2 200 complete"]);
-
-    let mut wire = Wire::new();
-    wire.client("POST /1 HTTP/1.1\r\nContent-Length: 9\r\n\r\nab").lose(
-        ToServer,
-        7,
-        GapCause::SnapLen,
-    );
-    wire.server(ok("1")).client(get("/2")).server(ok("2"));
-    assert_eq!(wire.left(), ["/1 200 truncated", "/2 200 complete"]);
-}
-
-#[test]
-fn a_lost_response_head_does_not_move_responses_to_other_requests() {
-    let mut wire = Wire::new();
-    wire.client(get("/1")).miss(ToClient, 50).server("the rest of it");
-    assert_eq!(wire.left(), ["/1 - gap"]);
-    wire.client(get("/2")).server(ok("2")).client(get("/3")).server(ok("3"));
-    assert_eq!(wire.left(), ["/2 200 complete", "/3 200 complete"]);
-}
-
-#[test]
-fn the_response_to_a_lost_request_does_not_go_to_the_next_one() {
-    let mut wire = Wire::new();
-    wire.client(get("/1")).server(ok("1")).miss(ToServer, 40).server(ok("lost"));
-    wire.client(get("/3")).server(ok("3"));
-    assert_eq!(wire.left(), ["/1 200 complete", "- 200 gap", "/3 200 complete"]);
-}
-
-#[test]
-fn both_directions_lost_come_back_with_the_next_turn() {
-    let mut wire = Wire::new();
-    wire.client(get("/1")).server(ok("1")).miss(ToServer, 40).miss(ToClient, 60);
-    // What the server had received is not known for this one; from the next on it is.
-    wire.client(get("/3")).server(ok("3")).client(get("/4")).server(ok("4"));
-    assert_eq!(wire.left(), ["/1 200 complete", "/4 200 complete"]);
-}
-
-#[test]
-fn a_pipeline_in_which_a_head_was_lost_is_given_up() {
-    let mut wire = Wire::new();
-    wire.client(get("/1") + &get("/2")).miss(ToClient, 60).server(ok("2"));
-    wire.client(get("/3")).server(ok("3")).finish();
-    assert_eq!(wire.left(), ["/1 - gap", "/2 - gap", "/3 - gap"]);
-    // Two requests at once of which the first was lost: the response is the first one's.
-    let mut wire = Wire::new();
-    wire.miss(ToServer, 40).client(get("/2")).server(ok("1") + &ok("2")).finish();
-    assert!(!wire.left().contains(&"/2 200 complete".into()));
-}
-
-#[test]
-fn a_response_sent_before_the_server_saw_the_request_is_not_its_answer() {
-    let mut wire = Wire::new();
-    wire.client(get("/1")).server(ok("1"));
-    let acked = wire.sent[0];
-    // The idle timeout of the server crosses the client's next request.
-    wire.client(get("/2"));
-    wire.say_acking(ToClient, "HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n", acked);
-    wire.fin(ToClient);
-    assert_eq!(wire.left(), ["/1 200 complete", "/2 - reset"]);
-    assert_eq!(wire.count(Anomaly::UnexpectedResponse), 1);
-}
-
-#[test]
-fn an_answer_to_half_a_head_is_not_the_answer_to_the_next_request() {
-    let mut wire = Wire::new();
-    wire.client("GET /1 HTTP/1.1\r\nHost: ").server(ok("too slow")).client("a\r\n\r\n");
-    wire.client(get("/2")).server(ok("2"));
-    assert_eq!(wire.left(), ["/1 - malformed", "/2 200 complete"]);
-}
-
-#[test]
-fn heads_cut_by_the_snap_length_are_reported_as_far_as_they_were_seen() {
-    let mut wire = Wire::new();
-    for n in ["/1", "/2"] {
-        wire.client(format!("GET {n} HTTP/1.1\r\nHost: a\r\nX-Req")).lose(
-            ToServer,
-            90,
-            GapCause::SnapLen,
-        );
-        wire.server("HTTP/1.1 200 OK\r\nServer: b\r\nConte").lose(ToClient, 300, GapCause::SnapLen);
-    }
-    let exchange = wire.next();
-    assert_eq!(summary(&exchange), "/1 200 truncated");
-    assert_eq!(exchange.request.unwrap().fields.len(), 1);
-    assert_eq!(exchange.response.unwrap().fields.len(), 1);
-    assert_eq!(wire.left(), ["/2 200 truncated"]);
-}
-
-#[test]
-fn a_connection_joined_late_begins_with_a_turn_that_can_be_shown() {
-    // In the middle of a response.
-    let mut wire = Wire::late();
-    wire.server("rest of a body").client(get("/1")).server(ok("1"));
-    assert_eq!(wire.left(), ["/1 200 complete"]);
-    // Right before a response.
-    let mut wire = Wire::late();
-    wire.server(ok("0")).client(get("/1")).server(ok("1"));
-    assert_eq!(wire.left(), ["- 200 late_join", "/1 200 complete"]);
-    // Right before a request.
-    let mut wire = Wire::late();
-    wire.client(get("/1")).server(ok("1"));
-    assert_eq!(wire.left(), ["/1 200 complete"]);
-    // In the middle of a request, which is not guessed at.
-    let mut wire = Wire::late();
-    wire.client("Host: a\r\n\r\n").server(ok("0")).client(get("/1")).server(ok("1"));
-    assert_eq!(wire.left(), ["- 200 late_join", "/1 200 complete"]);
-    // An answer to a HEAD that was not seen: its length says nothing.
-    let mut wire = Wire::late();
-    wire.server("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n").client(get("/1")).server(ok("1"));
-    assert_eq!(wire.left(), ["- 200 late_join", "/1 200 complete"]);
-}
-
-#[test]
-fn a_request_line_inside_a_body_joined_late_is_not_a_request() {
-    let mut wire = Wire::late();
-    wire.client("upload ").client(get("/inside")).server(ok("0")).client(get("/1")).server(ok("1"));
-    assert_eq!(wire.left(), ["- 200 late_join", "/1 200 complete"]);
 }

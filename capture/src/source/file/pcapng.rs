@@ -77,7 +77,7 @@ impl Section {
         let order = self.order;
         let kind = order.u32(head, 0);
         let len = order.u32(head, 4) as usize;
-        if len < 12 || len % 4 != 0 {
+        if len < 12 || !len.is_multiple_of(4) {
             return Err(Fault::Damaged("a block whose length cannot be"));
         }
         if is_section {
@@ -222,7 +222,7 @@ impl Clock {
         let exponent = u32::from(self.resolution & 0x7f);
         let nanos = if self.resolution & 0x80 != 0 {
             // At most 2^64 · 10^9 < 2^94: the product fits, and no shift goes past 127.
-            ticks * 1_000_000_000 >> exponent
+            (ticks * 1_000_000_000) >> exponent
         } else if exponent <= 9 {
             ticks * 10_u128.pow(9 - exponent)
         } else {
