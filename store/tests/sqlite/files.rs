@@ -152,6 +152,37 @@ fn a_damaged_store_says_so() {
 }
 
 #[test]
+fn a_batch_that_fails_half_way_is_not_stored_in_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    let mut store = SqliteStore::create_or_open(&path).unwrap();
+    let mut batcher = batcher();
+    batcher.add_rollups(vec![rollup(0, ITEMS, counts(1, 1, 0, &[1_000]))]);
+    store.write(&batcher.take()).unwrap();
+    let other = Connection::open(&path).unwrap();
+    let good: Vec<u8> =
+        other.query_row("SELECT histogram FROM latency LIMIT 1", [], |row| row.get(0)).unwrap();
+    other.execute_batch("UPDATE latency SET histogram = x'00'").unwrap();
+
+    // The histograms come last: pairs, signatures and accounts are written before it fails.
+    batcher.add(&matched(1));
+    batcher.add(&diverged(2, vec![price("1", "2")]));
+    batcher.add_rollups(vec![rollup(0, ITEMS, counts(1, 1, 0, &[1_000]))]);
+    let batch = batcher.take();
+    let error = store.write(&batch).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    other.execute("UPDATE latency SET histogram = ?1", [good]).unwrap();
+    let report = store.report(&Query::default()).unwrap();
+    let shop = report.services.iter().find(|service| service.service == "shop").unwrap();
+    assert_eq!((shop.accounts.primary.seen, shop.pairs.compared, shop.signatures.len()), (2, 2, 0));
+    assert!(store.pair(matched(1).id).unwrap().is_none());
+    assert!(store.pair(matched(2).id).unwrap().is_none());
+
+    store.write(&batch).unwrap();
+    assert_eq!(store.pair(matched(2).id).unwrap().unwrap().verdict, "diverged");
+}
+
+#[test]
 fn a_reader_beside_the_writer_sees_batches_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.db");

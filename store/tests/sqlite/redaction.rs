@@ -80,7 +80,8 @@ fn no_byte_of_a_planted_secret_is_stored() {
     let text = "login bob@example.com password=hunter2 card 4111 1111 1111 1111";
     let xml = "<u><password>hunter2</password><Token a='b'>hunter2</Token></u>";
     let cut_json = format!("{{\"password\":\"{}", "hunter2".repeat(40));
-    let bodies: [(&str, Option<&str>, Vec<u8>); 11] = [
+    let utf16 = "password=hunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let bodies: [(&str, Option<&str>, Vec<u8>); 12] = [
         ("application/json", None, json.into()),
         ("application/json", Some("gzip"), gzip(json)),
         ("application/problem+json; charset=utf-8", None, json.into()),
@@ -93,6 +94,7 @@ fn no_byte_of_a_planted_secret_is_stored() {
         ("application/octet-stream", None, b"hunter2".to_vec()),
         ("multipart/form-data; boundary=x", None, b"--x\r\n\r\nhunter2\r\n--x--".to_vec()),
         ("application/json", Some("gzip"), b"hunter2".to_vec()),
+        ("text/plain", None, utf16),
     ];
 
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +120,7 @@ fn no_byte_of_a_planted_secret_is_stored() {
     batcher.add(&matched);
     batcher.add_rollups(vec![rollup(0, "GET /u/bob@example.com/x", counts(1, 12, 0, &[]))]);
     let written = store.write(&batcher.take()).unwrap();
-    assert_eq!((written.pairs, written.examples), (13, 12));
+    assert_eq!((written.pairs, written.examples), (14, 13));
 
     let mut bytes = Vec::new();
     for suffix in ["", "-wal"] {
@@ -139,9 +141,11 @@ fn no_byte_of_a_planted_secret_is_stored() {
     let first = store.pair(matched_id(0)).unwrap().unwrap();
     let body = first.primary.exchange.unwrap().response.unwrap().body;
     assert!(body.text.unwrap().contains("\"password\":\"«redacted:"));
-    let octets = store.pair(matched_id(8)).unwrap().unwrap();
-    let body = octets.primary.exchange.unwrap().response.unwrap().body;
-    assert_eq!((body.text, body.bytes), (None, 7));
+    for n in [7_usize, 8, 9, 10, 11] {
+        let pair = store.pair(matched_id(n as u64)).unwrap().unwrap();
+        let body = pair.primary.exchange.unwrap().response.unwrap().body;
+        assert_eq!((body.text, body.bytes), (None, bodies[n].2.len() as u64), "{n}");
+    }
 }
 
 fn matched_id(n: u64) -> compare::PairId {

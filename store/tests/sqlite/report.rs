@@ -100,6 +100,8 @@ fn a_window_is_whole_minutes_and_shows_only_what_lies_in_it() {
     assert_eq!((shop.pairs.matched, shop.pairs.diverged), (7, 1));
     let counts: Vec<_> = shop.signatures.iter().map(|s| (s.count, s.pairs)).collect();
     assert_eq!(counts, [(2, 1), (1, 1)]);
+    let whole_minute = Query { from: Some(at(0)), to: Some(at(60_000)), ..Query::default() };
+    assert_eq!(store.report(&whole_minute).unwrap(), report);
     let late = Query { from: Some(at(60_000)), ..Query::default() };
     let shop = &store.report(&late).unwrap().services[1];
     assert_eq!(shop.signatures.len(), 1);
