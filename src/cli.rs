@@ -236,14 +236,17 @@ pub(crate) struct ReconcileArgs {
     #[arg(long = "envoy-stats", value_name = "FILE", requires = "envoy_clusters")]
     pub(crate) envoy_stats: Vec<PathBuf>,
     /// Envoy's names of the two clusters of a service; may be repeated
-    #[arg(long = "envoy-clusters", value_name = "[SERVICE=]PRIMARY,SHADOW", requires = "envoy_stats")]
+    #[arg(
+        long = "envoy-clusters",
+        value_name = "[SERVICE=]PRIMARY,SHADOW",
+        requires = "envoy_stats"
+    )]
     pub(crate) envoy_clusters: Vec<String>,
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| "no RFC 3339 time; write 2026-11-21T10:00:00Z".to_owned())?;
+    let time: jiff::Timestamp =
+        text.parse().map_err(|_| "no RFC 3339 time; write 2026-11-21T10:00:00Z".to_owned())?;
     u64::try_from(time.as_nanosecond())
         .map(Timestamp::from_nanos)
         .map_err(|_| "times before 1970 or after 2554 cannot be used".to_owned())

@@ -151,9 +151,9 @@ mod tests {
                      cluster.shop_v2.upstream_rq_total: 7\n\
                      cluster.shop_v2.upstream_rq_time: P0(1,1)\n";
         let totals = parse(stats);
-        assert_eq!(totals.into_iter().collect::<Vec<_>>(), [
-            ("shop.v1".to_owned(), 12),
-            ("shop_v2".to_owned(), 7)
-        ]);
+        assert_eq!(
+            totals.into_iter().collect::<Vec<_>>(),
+            [("shop.v1".to_owned(), 12), ("shop_v2".to_owned(), 7)]
+        );
     }
 }

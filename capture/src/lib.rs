@@ -17,6 +17,7 @@
 
 mod anomaly;
 pub mod body;
+mod context;
 mod exchange;
 mod flow;
 mod http1;

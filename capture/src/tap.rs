@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::context::Context;
 use crate::flow::{Direction, FlowId, FlowInfo, FlowKey, FlowTable};
 use crate::link::{self, Refused, Segment};
 use crate::reassembly::{Caps, Chunk, Conversation, Course, Gap, Sink};
@@ -61,18 +62,6 @@ pub struct Counters {
     pub exchanges: [u64; Evidence::ALL.len()],
     /// Oddities and caps.
     pub anomalies: Anomalies,
-}
-
-/// What a connection's parser works with besides its own state.
-pub(crate) struct Context<'a> {
-    /// Caps and timeouts.
-    pub(crate) limits: &'a Limits,
-    /// Where oddities are noted.
-    pub(crate) anomalies: &'a mut Anomalies,
-    /// Bytes held in unfinished bodies over all flows.
-    pub(crate) body_bytes: &'a mut usize,
-    /// Where finished exchanges go.
-    pub(crate) out: &'a mut VecDeque<Exchange>,
 }
 
 struct Flow {

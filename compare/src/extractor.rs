@@ -10,6 +10,7 @@ use std::str::FromStr;
 use capture::{Request, body};
 
 use crate::differ::json;
+use crate::field_name::is_field_name;
 
 /// Bytes of a compressed request body that are decoded to look for a JSON member. Larger bodies
 /// yield no value.
@@ -130,12 +131,6 @@ impl FromStr for Extractor {
             _ => Err(ParseExtractorError::Unknown(text.to_owned())),
         }
     }
-}
-
-/// Whether `name` is a token (RFC 9110 §5.6.2), as field names are.
-pub(crate) fn is_field_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 /// What someone who wrote `text` probably wanted.

@@ -12,6 +12,7 @@ mod comparison;
 mod differ;
 mod endpoint;
 mod extractor;
+mod field_name;
 mod judge;
 mod key;
 mod outcome;

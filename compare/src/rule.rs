@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::extractor::is_field_name;
+use crate::field_name::is_field_name;
 
 /// A place where a difference is expected. It is counted under the rule's name instead of being
 /// reported.

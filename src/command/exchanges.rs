@@ -24,11 +24,7 @@ pub(crate) fn exchanges(args: &ExchangesArgs) -> Result<(), Failure> {
 }
 
 /// The exchanges of one file. The inner result is that of writing.
-fn one_file(
-    path: &PathBuf,
-    half: bool,
-    out: &mut impl Write,
-) -> Result<io::Result<()>, Failure> {
+fn one_file(path: &PathBuf, half: bool, out: &mut impl Write) -> Result<io::Result<()>, Failure> {
     let file = path.display().to_string();
     let limits = Limits { sha256: true, ..Limits::default() };
     let mut tap = Tap::new(limits, Vec::new());

@@ -49,12 +49,10 @@ struct ReportJson<'a> {
 }
 
 fn parse_since(text: &str) -> Result<Duration, Failure> {
-    let wrong = || {
-        Failure::usage(format!("--since '{text}': no duration; write 90s, 15m, 1h or 2d"))
-    };
+    let wrong =
+        || Failure::usage(format!("--since '{text}': no duration; write 90s, 15m, 1h or 2d"));
     let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-    let duration =
-        span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(duration).map_err(|_| wrong())
 }
 
@@ -65,7 +63,10 @@ mod tests {
     #[test]
     fn durations_are_read_as_people_write_them() {
         let seconds = |text| parse_since(text).unwrap().as_secs();
-        assert_eq!(["90s", "15m", "1h", "2d", "1h30m"].map(seconds), [90, 900, 3_600, 172_800, 5_400]);
+        assert_eq!(
+            ["90s", "15m", "1h", "2d", "1h30m"].map(seconds),
+            [90, 900, 3_600, 172_800, 5_400]
+        );
         assert!(parse_since("soon").is_err());
         assert!(parse_since("-5m").is_err());
     }

@@ -67,9 +67,8 @@ struct Signals {
 
 impl Signals {
     fn catch() -> Result<Self, Failure> {
-        let catch = |kind| {
-            signal(kind).map_err(|why| Failure::environment(format!("signals: {why}")))
-        };
+        let catch =
+            |kind| signal(kind).map_err(|why| Failure::environment(format!("signals: {why}")));
         Ok(Self {
             terminate: catch(SignalKind::terminate())?,
             interrupt: catch(SignalKind::interrupt())?,

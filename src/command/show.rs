@@ -42,9 +42,8 @@ enum Id {
 }
 
 fn parse(text: &str) -> Result<Id, Failure> {
-    let number = |digits: &str| {
-        (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
-    };
+    let number =
+        |digits: &str| (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
     let id = match text.split_once('-') {
         Some(("s", digits)) => number(digits).map(|n| Id::Signature(SignatureId(n))),
         Some(("p", digits)) => number(digits).map(|n| Id::Pair(PairId(n))),

@@ -302,13 +302,10 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     limits.body_bytes_total =
         number("body_bytes_total", 1 << 20..=64 * GIB, limits.body_bytes_total);
     config.queue_exchanges = number("queue_exchanges", 64..=10_000_000, config.queue_exchanges);
-    config.snaplen_bytes = narrow(&mut section, "snaplen_bytes", 96..=262_144, config.snaplen_bytes);
-    config.kernel_buffer_bytes = narrow(
-        &mut section,
-        "kernel_buffer_bytes",
-        1 << 20..=GIB,
-        config.kernel_buffer_bytes,
-    );
+    config.snaplen_bytes =
+        narrow(&mut section, "snaplen_bytes", 96..=262_144, config.snaplen_bytes);
+    config.kernel_buffer_bytes =
+        narrow(&mut section, "kernel_buffer_bytes", 1 << 20..=GIB, config.kernel_buffer_bytes);
     let limits = &mut config.limits;
     limits.response_timeout =
         duration(&mut section, "response_timeout_ms", 100..=3_600_000, limits.response_timeout);
@@ -543,7 +540,8 @@ ignore = "body:/price"
 
     #[test]
     fn the_example_is_a_good_file_with_the_defaults() {
-        let example = Config::parse("config.toml", include_str!("../../systemd/config.toml")).unwrap();
+        let example =
+            Config::parse("config.toml", include_str!("../../systemd/config.toml")).unwrap();
         let uncommented: String = include_str!("../../systemd/config.toml")
             .lines()
             .map(|line| match line.strip_prefix('#') {

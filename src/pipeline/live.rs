@@ -68,7 +68,8 @@ impl Live {
             })?);
         }
         let sources = captures.len();
-        let verdicts = Verdicts::new(config, policy, Recorder::start(store, Patience::WhileRunning)?)?;
+        let verdicts =
+            Verdicts::new(config, policy, Recorder::start(store, Patience::WhileRunning)?)?;
         let judge = spawn("judge", move || judge(&receiver, sources, verdicts))?;
         Ok(Self { stop, captures, judge })
     }

@@ -39,10 +39,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn start(
-        store: Box<dyn Store + Send>,
-        patience: Patience,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn start(store: Box<dyn Store + Send>, patience: Patience) -> Result<Self, Failure> {
         let (batches, queue) = crossbeam_channel::bounded(BATCHES);
         let finishing = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&finishing);
@@ -64,9 +61,7 @@ impl Recorder {
     pub(crate) fn finish(self) -> Handed {
         self.finishing.store(true, Ordering::Relaxed);
         drop(self.batches);
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(Failure::environment("the recorder panicked")))
+        self.thread.join().unwrap_or_else(|_| Err(Failure::environment("the recorder panicked")))
     }
 }
 

@@ -41,7 +41,11 @@ fn write_report(out: &mut String, report: &Report, lines: &[Reconciliation]) -> 
     let folded = report.left_out.signatures_folded;
     if folded > 0 {
         let folded = count(folded);
-        writeln!(out, "\n{}", caution(format!("{folded} differences share a signature '{{other}}'")))?;
+        writeln!(
+            out,
+            "\n{}",
+            caution(format!("{folded} differences share a signature '{{other}}'"))
+        )?;
     }
     Ok(())
 }
@@ -49,7 +53,8 @@ fn write_report(out: &mut String, report: &Report, lines: &[Reconciliation]) -> 
 fn write_service(out: &mut String, service: &ServiceReport) -> Written {
     let pairs = &service.pairs;
     writeln!(out, "{}", heading(&service.service))?;
-    let diverged = format!("{} diverged ({})", count(pairs.diverged), share(pairs.diverged, pairs.compared));
+    let diverged =
+        format!("{} diverged ({})", count(pairs.diverged), share(pairs.diverged, pairs.compared));
     let diverged = if pairs.diverged > 0 { bad(diverged) } else { good(diverged) };
     let (compared, matched) = (count(pairs.compared), count(pairs.matched));
     writeln!(out, "  {compared} pairs compared: {matched} matched, {diverged}")?;

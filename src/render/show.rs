@@ -60,7 +60,13 @@ fn write_pair(out: &mut String, pair: &PairDetail) -> Written {
         (verdict, None) => bad(verdict),
         (verdict, Some(reason)) => bad(format!("{verdict}: {reason}")),
     };
-    writeln!(out, "  {verdict}, service {}, {}, key {}", pair.service, pair.start, printable(&pair.key))?;
+    writeln!(
+        out,
+        "  {verdict}, service {}, {}, key {}",
+        pair.service,
+        pair.start,
+        printable(&pair.key)
+    )?;
     write_leg(out, "primary", &pair.primary)?;
     write_leg(out, "shadow", &pair.shadow)?;
     for d in &pair.divergences {

@@ -13,7 +13,7 @@
 //! | 3 varints | primary: status (0: none), first byte µs + 1, total µs + 1 (0: unknown) |
 //! | 3 varints | shadow: as above |
 //!
-//! Invariant: what [`BlockBuilder`] wrote, [`Pairs`] reads back unchanged. Bytes that were not
+//! Invariant: what [`Block::push`] wrote, [`Pairs`] reads back unchanged. Bytes that were not
 //! written by it never panic: they end the reading with [`BadBlock`].
 
 use std::fmt;

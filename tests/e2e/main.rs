@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod corpus;
+mod demo;
 mod envoy_faults;
 mod envoy_loopback;
 mod envoy_netns;

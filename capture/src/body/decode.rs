@@ -16,30 +16,8 @@ use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 
 use super::DecodedSum;
 use super::inflate::Inflate;
+use super::step::{DecodeError, Step};
 use crate::{Anomalies, Anomaly, Fields};
-
-/// Why an entity does not decode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecodeError {
-    /// The Content-Encoding names a coding that is not known here, or too many of them.
-    Unknown,
-    /// The bytes are not of that coding, or end in the middle.
-    Corrupt,
-    /// The decoded entity is larger than the limit.
-    TooLarge,
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "its content coding is not known",
-            Self::Corrupt => "it does not decode",
-            Self::TooLarge => "decoded it is larger than the limit",
-        })
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 /// Undoes the codings of a Content-Encoding value (several fields joined by commas) on a whole
 /// entity.
@@ -110,7 +88,10 @@ impl DecodedHasher {
     }
 
     /// The sums of the whole entity: as sent, and decoded (`None` and a note why there is none).
-    pub(super) fn finish(self, anomalies: &mut Anomalies) -> (Option<[u8; 32]>, Option<DecodedSum>) {
+    pub(super) fn finish(
+        self,
+        anomalies: &mut Anomalies,
+    ) -> (Option<[u8; 32]>, Option<DecodedSum>) {
         // An answer to HEAD names a coding and has no bytes in it.
         let whole = match self.decoder {
             _ if self.encoded_len == 0 => Ok(()),
@@ -157,12 +138,6 @@ enum Coding {
 }
 
 type BrotliStateOnHeap = BrotliState<HeapAlloc<u8>, HeapAlloc<u32>, HeapAlloc<HuffmanCode>>;
-
-/// What one call of a coding took and gave.
-pub(super) struct Step {
-    pub(super) used: usize,
-    pub(super) produced: usize,
-}
 
 impl Decoder {
     /// More codings than anyone applies on purpose.

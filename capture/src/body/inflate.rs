@@ -6,7 +6,7 @@
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::decode::{DecodeError, Step};
+use super::step::{DecodeError, Step};
 
 /// Deflate in its three wrappings.
 pub(super) struct Inflate {

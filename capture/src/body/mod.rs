@@ -13,12 +13,14 @@
 
 mod decode;
 mod inflate;
+mod step;
 
-pub use decode::{DecodeError, decode};
+pub use decode::decode;
+pub use step::DecodeError;
 
 use decode::DecodedHasher;
 
-use crate::tap::Context;
+use crate::context::Context;
 use crate::{Anomaly, Fields, Limits};
 
 /// The entity of a message: transfer coding removed, content coding still on.
@@ -83,13 +85,11 @@ impl Body {
 
     /// The body of a message that has none.
     pub(crate) fn none(limits: &Limits) -> Self {
-        let sums = limits
-            .sha256
-            .then(|| {
-                let nothing = decode::sum_of_nothing();
-                let (sent, decoded) = (Some(nothing.sha256), Some(nothing));
-                Box::new(Sums { digest: None, sent, decoded })
-            });
+        let sums = limits.sha256.then(|| {
+            let nothing = decode::sum_of_nothing();
+            let (sent, decoded) = (Some(nothing.sha256), Some(nothing));
+            Box::new(Sums { digest: None, sent, decoded })
+        });
         Self { sums, ..Self::default() }
     }
 
@@ -229,8 +229,8 @@ impl BodyBuilder {
             _ => (None, None),
         };
         let digest = self.hasher.take().map(BlockHasher::finish);
-        let sums = (digest.is_some() || sent.is_some())
-            .then(|| Box::new(Sums { digest, sent, decoded }));
+        let sums =
+            (digest.is_some() || sent.is_some()).then(|| Box::new(Sums { digest, sent, decoded }));
         // A body of unknown length grew by doubling; what waits to be paired should not carry
         // that along.
         if self.kept.capacity() > self.kept.len() + self.kept.len() / 4 {

@@ -3,8 +3,8 @@
 use super::framing::{Framing, Piece};
 use super::head::{HeadBuffer, Parsed, Scanned, parse_trailers};
 use crate::body::BodyBuilder;
+use crate::context::Context;
 use crate::reassembly::Chunk;
-use crate::tap::Context;
 use crate::{Anomaly, Body, Evidence, Fields, Timestamp};
 
 /// One direction.

@@ -34,9 +34,9 @@ use half::{FirstByte, Half, Missed, State};
 use head::Method;
 use resync::Turns;
 
+use crate::context::Context;
 use crate::flow::{Direction, FlowInfo};
 use crate::reassembly::{Chunk, Gap, GapCause};
-use crate::tap::Context;
 use crate::{Anomaly, Evidence, Exchange, Limits, Protocol, Timestamp, Timing};
 
 /// One connection: both directions, and the requests that wait for responses.

@@ -6,8 +6,8 @@ use super::head::{End, Method, Parsed, RequestHead, Scanned, cannot_be_request, 
 use super::resync::Turn;
 use super::{Connection, Open};
 use crate::body::BodyBuilder;
+use crate::context::Context;
 use crate::reassembly::Chunk;
-use crate::tap::Context;
 use crate::{Anomaly, Body, Evidence, Fields, Request, Timestamp};
 
 impl Connection {

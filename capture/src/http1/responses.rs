@@ -9,9 +9,9 @@ use super::head::{
 use super::resync::{Anchored, can_answer};
 use super::{Answering, Connection, Open};
 use crate::body::BodyBuilder;
+use crate::context::Context;
 use crate::flow::Direction;
 use crate::reassembly::Chunk;
-use crate::tap::Context;
 use crate::{Anomaly, Body, Evidence, Fields, Response, Timestamp};
 
 /// Interim responses noted per exchange; one with more is malformed.

@@ -8,28 +8,27 @@ use regex::Regex;
 /// secret, the rest of the match stays. `{names}` stands for the secret names.
 const FORMS: &[&str] = &[
     // A key in PEM form, on one line with `\n` or on several.
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/=\s\\:,]|-[A-Za-z0-9])*)",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/= \t\r\n\\:,]|-[A-Za-z0-9])*)",
     // User and password in a URL.
-    r#"://([^/\s:@"']+:[^/\s@"']+)@"#,
+    r#"://([^/ \t\r\n:@"']+:[^/ \t\r\n@"']+)@"#,
     // An XML element.
-    r"<(?:\w+:)?(?:{names})(?:\s[^>]*)?>([^<]+|<!\[CDATA\[[^<]*)",
+    r"<[A-Za-z0-9_:.-]*(?:{names})(?:[ \t\r\n][^>]*)?>([^<]+|<!\[CDATA\[[^<]*)",
     // An assignment: `name=value`, `name: value`, `"name": "value"`, also with escaped quotes.
-    r#"(?:{names})(?:\\?["'])?\s*[=:]\s*(?:\\"((?:[^"\\]|\\[^"])*)|"((?:[^"\\]|\\.)*)|'([^']*)|((?:(?:bearer|basic|digest)\s+)?[^\s"'&,;<>\\]+))"#,
+    r#"(?:{names})(?:\\?["'])?[ \t\r\n]*[=:][ \t\r\n]*(?:\\"((?:[^"\\]|\\[^"])*)|"((?:[^"\\]|\\.)*)|'([^']*)|((?:(?:bearer|basic|digest)[ \t]+)?[^ \t\r\n"'&,;<>\\]+))"#,
     // A query parameter whose name is too common to be secret elsewhere.
-    r#"[?&](?:key|sig|signature|code|pass|jwt|auth)=([^&\s"'#<>]+)"#,
+    r#"[?&](?:key|sig|signature|code|pass|jwt|auth)=([^& \t\r\n"'#<>]+)"#,
     // HTTP authentication.
-    r"\b(?:bearer\s+([A-Za-z0-9._~+/=-]{12,})|basic\s+([A-Za-z0-9+/=]{16,}))",
+    r"\b(?:bearer[ \t]+([A-Za-z0-9._~+/=-]{12,})|basic[ \t]+([A-Za-z0-9+/=]{16,}))",
     // A JSON Web Token, RFC 7519: a base64url object first. One that was cut counts as well.
-    r"((?-i:eyJ)[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,4})",
+    r"((?-i:eyJ)[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)*)",
     // Keys with a maker's mark.
-    r"(?-i)((?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{10,}|AIza[\w-]{30,})",
+    r"(?-i)((?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{10,}|AIza[A-Za-z0-9_-]{30,})",
     // An e-mail address.
-    r#"([^\s@<>"(),;:\[\]\\/=?&#«»]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"#,
+    r#"([^ \t\r\n@<>"(),;:\[\]\\/=?&#«»]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"#,
 ];
 
-/// Names that may stand in any text, besides the members given to [`Patterns::new`].
-const NAMES: &[&str] =
-    &[r"[\w.-]*(?:password|passwd|secret)[\w-]*", r"[\w.-]*token", r"[\w.-]*api[_-]?key"];
+/// Ends of names that may stand in any text, besides the members given to [`Patterns::new`].
+const NAMES: &[&str] = &["(?:password|passwd|secret)[A-Za-z0-9_-]*", "token", "api[_-]?key"];
 
 /// Digits of a payment card number (ISO/IEC 7812-1: at most 19; shorter than 13 are not issued).
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
@@ -44,13 +43,14 @@ impl Patterns {
         let members = members.iter().map(|name| {
             let letters: Vec<_> =
                 name.chars().map(|c| regex::escape(c.encode_utf8(&mut [0; 4]))).collect();
-            format!(r"\b{}\b", letters.join("[_-]?"))
+            format!(r"\b{}", letters.join("[_-]?"))
         });
         let names: Vec<_> = NAMES.iter().map(|&name| name.to_owned()).chain(members).collect();
         let names = names.join("|");
         let forms: Vec<_> =
             FORMS.iter().map(|form| format!("(?:{})", form.replace("{names}", &names))).collect();
-        let pattern = format!("(?i){}", forms.join("|"));
+        // Word boundaries of ASCII: Unicode's are no matter for automata, and names are ASCII.
+        let pattern = format!("(?i){}", forms.join("|")).replace(r"\b", r"(?-u:\b)");
         Self(Regex::new(&pattern).expect("the forms are constant and names are escaped"))
     }
 

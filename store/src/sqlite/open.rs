@@ -62,15 +62,15 @@ pub(super) fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
     let connection = match open(path, read_only) {
         // A store that nobody writes has no log, and a user who may not write its folder cannot
         // make one: then the file cannot change either.
-        Err(error)
-            if error.sqlite_error_code() == Some(ErrorCode::CannotOpen)
-                && !beside(path, "-wal").exists() =>
-        {
+        Err(error) if refused(&error) && !beside(path, "-wal").exists() => {
             open(&immutable(path), read_only | OpenFlags::SQLITE_OPEN_URI)
         }
         opened => opened,
     };
-    let connection = connection.map_err(|error| explained(path, &error))?;
+    let connection = connection.map_err(|error| match explained(path, &error) {
+        StoreError::NotWritable { path, reason } => StoreError::NotReadable { path, reason },
+        other => other,
+    })?;
     match Owner::of(path, &connection)? {
         Owner::Nobody => Err(missing()),
         Owner::Tapdiff => {
@@ -294,9 +294,7 @@ pub(super) fn explained(path: &Path, error: &rusqlite::Error) -> StoreError {
             ErrorCode::DiskFull => StoreError::DiskFull { path },
             ErrorCode::NotADatabase => StoreError::NotADatabase { path },
             ErrorCode::DatabaseCorrupt => StoreError::Damaged { path, reason },
-            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-                StoreError::NotWritable { path, reason }
-            }
+            _ if refused(error) => StoreError::NotWritable { path, reason },
             _ => StoreError::Database { path, reason },
         },
         // A column of another type, or a missing table or column: not what `schema` creates.
@@ -305,6 +303,14 @@ pub(super) fn explained(path: &Path, error: &rusqlite::Error) -> StoreError {
         | rusqlite::Error::IntegralValueOutOfRange(..) => StoreError::Damaged { path, reason },
         _ => StoreError::Database { path, reason },
     }
+}
+
+/// Whether the system did not let SQLite at a file.
+fn refused(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied)
+    )
 }
 
 /// The system's words without the number.

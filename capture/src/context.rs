@@ -1,0 +1,17 @@
+//! What the rooms between a packet and an exchange share.
+
+use std::collections::VecDeque;
+
+use crate::{Anomalies, Exchange, Limits};
+
+/// What a connection's parser works with besides its own state.
+pub(crate) struct Context<'a> {
+    /// Caps and timeouts.
+    pub(crate) limits: &'a Limits,
+    /// Where oddities are noted.
+    pub(crate) anomalies: &'a mut Anomalies,
+    /// Bytes held in unfinished bodies over all flows.
+    pub(crate) body_bytes: &'a mut usize,
+    /// Where finished exchanges go.
+    pub(crate) out: &'a mut VecDeque<Exchange>,
+}
