@@ -8,6 +8,10 @@ use crate::redact::{Redactor, beginning, without_last_word};
 /// Bytes of a body kept in an example. A longer one is cut there.
 pub const EXAMPLE_BODY_BYTES: usize = 64 << 10;
 
+/// Bytes of a body that redaction reads: more than are kept, since masks may be shorter than what
+/// they stand for.
+const REDACTED_BYTES: usize = 2 * EXAMPLE_BODY_BYTES;
+
 /// Bytes at which decoding an example's body stops. A larger one is kept as shape only.
 const DECODED_BYTES: u64 = 4 << 20;
 
@@ -100,11 +104,10 @@ fn fields_text(fields: &Fields, redactor: &Redactor) -> Vec<(String, String)> {
 impl BodyText {
     fn new(fields: &Fields, body: &Body, redactor: &Redactor) -> Self {
         let digest = redactor.digest(body.kept(), 16);
-        let text = readable(fields, body, redactor);
-        let (text, cut) = match text {
-            Some(mut text) => {
+        let (text, cut) = match readable(fields, body, redactor) {
+            Some(Readable { mut text, cut }) => {
                 let end = beginning(&text, EXAMPLE_BODY_BYTES).len();
-                let cut = end < text.len() || !body.is_whole();
+                let cut = cut || end < text.len();
                 text.truncate(end);
                 (Some(text), cut)
             }
@@ -114,8 +117,15 @@ impl BodyText {
     }
 }
 
+/// A decoded and redacted body.
+struct Readable {
+    text: String,
+    /// Whether it is only the beginning.
+    cut: bool,
+}
+
 /// The decoded body as redacted text, where redaction can read it.
-fn readable(fields: &Fields, body: &Body, redactor: &Redactor) -> Option<String> {
+fn readable(fields: &Fields, body: &Body, redactor: &Redactor) -> Option<Readable> {
     let coding = fields.get(b"content-encoding");
     if coding.is_some() && !body.is_whole() {
         return None;
@@ -132,9 +142,9 @@ fn readable(fields: &Fields, body: &Body, redactor: &Redactor) -> Option<String>
     if text.contains('\0') {
         return None;
     }
-    let cut = !body.is_whole();
-    let text = if cut { without_last_word(text) } else { text };
-    match Form::of(fields.get(b"content-type"), text) {
+    let cut = !body.is_whole() || text.len() > REDACTED_BYTES;
+    let text = if cut { without_last_word(beginning(text, REDACTED_BYTES)) } else { text };
+    let text = match Form::of(fields.get(b"content-type"), text) {
         Form::Json => redactor.json(text, cut),
         Form::PerhapsJson => {
             Some(redactor.json(text, cut).unwrap_or_else(|| redactor.text(text).into_owned()))
@@ -142,7 +152,8 @@ fn readable(fields: &Fields, body: &Body, redactor: &Redactor) -> Option<String>
         Form::Parameters => Some(redactor.form(text)),
         Form::Text => Some(redactor.text(text).into_owned()),
         Form::Unknown => None,
-    }
+    };
+    Some(Readable { text: text?, cut })
 }
 
 /// How to read a body for redaction.

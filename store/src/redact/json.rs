@@ -3,6 +3,8 @@
 //! A scanner over the text, not a tree: it reads what parsers may refuse (duplicate names, a text
 //! cut at its end) and refuses what it cannot follow.
 
+use std::borrow::Cow;
+
 use super::Redactor;
 
 /// Nesting that is followed. Deeper texts are refused.
@@ -59,8 +61,8 @@ impl<'a> Scan<'a> {
             b'{' => self.object(depth),
             b'[' => self.array(depth),
             b'"' => {
-                let (content, end) = self.string()?;
-                self.write_string(&content, end)
+                let string = self.string()?;
+                self.write_string(&string)
             }
             b'-' | b'0'..=b'9' => {
                 let number =
@@ -98,9 +100,9 @@ impl<'a> Scan<'a> {
             if self.peek()? != b'"' {
                 return Err(Stop::Invalid);
             }
-            let (name, end) = self.string()?;
-            let secret = self.redactor.is_secret_member(&name);
-            self.write_string(&name, end)?;
+            let name = self.string()?;
+            let secret = self.redactor.is_secret_member(&name.content);
+            self.write_string(&name)?;
             self.space();
             if self.peek()? != b':' {
                 return Err(Stop::Invalid);
@@ -152,10 +154,10 @@ impl<'a> Scan<'a> {
     fn secret(&mut self, depth: usize) -> Result<(), Stop> {
         let (start, written) = (self.at, self.out.len());
         if self.peek()? == b'"' {
-            let (content, closed) = self.string()?;
-            let mask = self.redactor.mask(&content);
+            let string = self.string()?;
+            let mask = self.redactor.mask(&string.content);
             self.quote(&mask);
-            return closed.ended();
+            return string.closed.ended();
         }
         let ended = self.value(depth);
         let raw = &self.text[start..self.at];
@@ -167,17 +169,15 @@ impl<'a> Scan<'a> {
         ended
     }
 
-    /// Reads a string: its content unescaped, and whether its closing quote was there.
-    fn string(&mut self) -> Result<(String, Closed), Stop> {
+    fn string(&mut self) -> Result<StringToken<'a>, Stop> {
         let start = self.at + 1;
         let bytes = self.text.as_bytes();
         let mut at = start;
-        loop {
-            match bytes.get(at) {
-                None => break,
-                Some(b'"') => break,
-                Some(b'\\') => at += 2,
-                Some(_) => at += 1,
+        while let Some(&byte) = bytes.get(at) {
+            match byte {
+                b'"' => break,
+                b'\\' => at += 2,
+                _ => at += 1,
             }
         }
         let closed = if at < bytes.len() { Closed::Yes } else { Closed::No };
@@ -186,7 +186,7 @@ impl<'a> Scan<'a> {
         self.at = if closed == Closed::Yes { end + 1 } else { end };
         let raw = &self.text[start..end];
         if !raw.contains('\\') {
-            return Ok((raw.to_owned(), closed));
+            return Ok(StringToken { raw, content: Cow::Borrowed(raw), closed });
         }
         let unescape = |raw: &str| serde_json::from_str::<String>(&format!("\"{raw}\"")).ok();
         let content = match closed {
@@ -196,18 +196,23 @@ impl<'a> Scan<'a> {
                 .filter_map(|shorter| raw.get(..raw.len() - shorter))
                 .find_map(unescape),
         };
-        content.map(|content| (content, closed)).ok_or(Stop::Invalid)
+        let content = content.map(Cow::Owned).ok_or(Stop::Invalid)?;
+        Ok(StringToken { raw, content, closed })
     }
 
-    fn write_string(&mut self, content: &str, closed: Closed) -> Result<(), Stop> {
+    fn write_string(&mut self, string: &StringToken<'_>) -> Result<(), Stop> {
+        let StringToken { raw, content, closed } = string;
         let nested = (self.nested_in < NESTED_TEXTS && content.starts_with(['{', '[']))
-            .then(|| redact(self.redactor, content, closed == Closed::No, self.nested_in + 1))
+            .then(|| redact(self.redactor, content, *closed == Closed::No, self.nested_in + 1))
             .flatten();
-        let redacted = match nested {
-            Some(nested) => nested,
-            None => self.redactor.text(content).into_owned(),
-        };
-        self.quote(&redacted);
+        let redacted = nested.map_or_else(|| self.redactor.text(content), Cow::Owned);
+        if redacted == *content && *closed == Closed::Yes {
+            self.out.push('"');
+            self.out.push_str(raw);
+            self.out.push('"');
+        } else {
+            self.quote(&redacted);
+        }
         closed.ended()
     }
 
@@ -239,6 +244,15 @@ impl<'a> Scan<'a> {
     }
 }
 
+struct StringToken<'a> {
+    /// Between the quotes.
+    raw: &'a str,
+    /// Unescaped.
+    content: Cow<'a, str>,
+    closed: Closed,
+}
+
+/// Whether a string's closing quote was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Closed {
     Yes,

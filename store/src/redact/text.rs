@@ -6,13 +6,16 @@ use regex::Regex;
 
 /// Alternatives, the first that matches at the leftmost place wins; what lies in a group is the
 /// secret, the rest of the match stays. `{names}` stands for the secret names.
+///
+/// What may stand before the part that decides is bounded: else each secret in a hostile text
+/// would cost a search to its end.
 const FORMS: &[&str] = &[
     // A key in PEM form, on one line with `\n` or on several.
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----((?:[A-Za-z0-9+/= \t\r\n\\:,]|-[A-Za-z0-9])*)",
     // User and password in a URL.
     r#"://([^/ \t\r\n:@"']+:[^/ \t\r\n@"']+)@"#,
     // An XML element.
-    r"<[A-Za-z0-9_:.-]*(?:{names})(?:[ \t\r\n][^>]*)?>([^<]+|<!\[CDATA\[[^<]*)",
+    r"<[A-Za-z0-9_:.-]{0,64}(?:{names})(?:[ \t\r\n][^>]{0,256})?>([^<]+|<!\[CDATA\[[^<]*)",
     // An assignment: `name=value`, `name: value`, `"name": "value"`, also with escaped quotes.
     r#"(?:{names})(?:\\?["'])?[ \t\r\n]*[=:][ \t\r\n]*(?:\\"((?:[^"\\]|\\[^"])*)|"((?:[^"\\]|\\.)*)|'([^']*)|((?:(?:bearer|basic|digest)[ \t]+)?[^ \t\r\n"'&,;<>\\]+))"#,
     // A query parameter whose name is too common to be secret elsewhere.
@@ -23,12 +26,12 @@ const FORMS: &[&str] = &[
     r"((?-i:eyJ)[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)*)",
     // Keys with a maker's mark.
     r"(?-i)((?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|xox[abeprs]-[A-Za-z0-9-]{10,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{10,}|AIza[A-Za-z0-9_-]{30,})",
-    // An e-mail address.
-    r#"([^ \t\r\n@<>"(),;:\[\]\\/=?&#«»]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"#,
+    // An e-mail address; before the `@` stand at most 64 bytes (RFC 5321 §4.5.3.1.1).
+    r#"([^ \t\r\n@<>"(),;:\[\]\\/=?&#«»]{1,64}(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)"#,
 ];
 
 /// Ends of names that may stand in any text, besides the members given to [`Patterns::new`].
-const NAMES: &[&str] = &["(?:password|passwd|secret)[A-Za-z0-9_-]*", "token", "api[_-]?key"];
+const NAMES: &[&str] = &["(?:password|passwd|secret)[A-Za-z0-9_-]{0,64}", "token", "api[_-]?key"];
 
 /// Digits of a payment card number (ISO/IEC 7812-1: at most 19; shorter than 13 are not issued).
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
