@@ -20,7 +20,7 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<(), Failure> {
     };
     let store = pipeline::file::analyze(&config, captures, store)?;
     let report = store.report(&Query::default())?;
-    answer(&report, &args.output, &args.reconcile)
+    answer(&report, &args.output, &args.reconcile, args.store.as_deref())
 }
 
 /// The configuration in effect: the file's, with what the flags say on top.

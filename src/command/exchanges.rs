@@ -46,7 +46,7 @@ fn one_file(path: &PathBuf, half: bool, out: &mut impl Write) -> Result<io::Resu
         }
     }
     tap.finish();
-    captures.report_cuts();
+    captures.report_unread();
     Ok(write(&mut tap))
 }
 

@@ -1,5 +1,6 @@
 //! `tapdiff report`: what the store knows, as people and programs get it.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use capture::Timestamp;
@@ -23,18 +24,20 @@ pub(crate) fn report(args: &ReportArgs) -> Result<(), Failure> {
         endpoint: args.endpoint.clone(),
     };
     let store = SqliteStore::open_read_only(&args.store.store)?;
-    answer(&store.report(&query)?, &args.output, &args.reconcile)
+    let report = store.report(&query)?;
+    answer(&report, &args.output, &args.reconcile, Some(&args.store.store))
 }
 
-/// Prints a report in the format asked for.
+/// Prints a report in the format asked for. `store` is where it comes from, if it was kept.
 pub(super) fn answer(
     report: &Report,
     output: &OutputArgs,
     clusters: &ReconcileArgs,
+    store: Option<&Path>,
 ) -> Result<(), Failure> {
     let reconciliation = reconcile(clusters, report)?;
     match output.format {
-        Format::Text => output::print(&render::report::text(report, &reconciliation)),
+        Format::Text => output::print(&render::report::text(report, &reconciliation, store)),
         Format::Json => output::print_json(&ReportJson { report, reconciliation }),
     }
 }

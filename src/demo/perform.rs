@@ -54,7 +54,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<(), Failure> {
     match args.output.format {
         Format::Json => output::print_json(&as_json)?,
         Format::Text => {
-            output::print(&render::report::text(&report, &[]))?;
+            output::print(&render::report::text(&report, &[], args.store.as_deref()))?;
             output::print(&conclusion(&played, faults.is_empty(), args))?;
         }
     }
@@ -114,10 +114,7 @@ fn conclusion(played: &Played, exact: bool, args: &DemoArgs) -> String {
         );
         text.push_str(&style::good(line));
     }
-    if let Some(path) = &args.store {
-        let path = path.display();
-        text.push_str(&format!("Kept in {path}: try 'tapdiff report --store {path}'.\n"));
-    } else {
+    if args.store.is_none() {
         text.push_str("To look closer: tapdiff demo --store demo.db, then tapdiff show.\n");
     }
     text

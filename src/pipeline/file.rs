@@ -51,10 +51,15 @@ impl Captures {
         self.merged.next().map_err(Failure::usage)
     }
 
-    /// Says which files end in the middle of a packet.
-    pub(crate) fn report_cuts(&self) {
+    /// Says what of the files was not read: the rest of one that is cut in the middle, and packets
+    /// of other link types beside those that are read.
+    pub(crate) fn report_unread(&self) {
         for cut in self.merged.cuts() {
             warn!("{cut}");
+        }
+        let packets = self.merged.unknown_link_packets();
+        if packets > 0 {
+            warn!(packets, "passed over: their link type is not read");
         }
     }
 }
@@ -92,7 +97,7 @@ pub(crate) fn analyze(
         verdicts.push(exchange)?;
     }
     progress.finish_and_clear();
-    captures.report_cuts();
+    captures.report_unread();
     let seen = Seen { tap: tap.counters().clone(), ..Seen::default() };
     verdicts.finish(&[seen])
 }

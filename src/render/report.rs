@@ -3,28 +3,40 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use store::{EndpointReport, LegAccounts, Report, ServiceReport, SignatureReport};
 
 use super::printable::printable;
 use super::style::{bad, caution, good, heading, quiet};
 use super::table::{Align, table};
-use super::units::{count, micros, share};
+use super::units::{count, counted, micros, share};
+use crate::config::DEFAULT_STORE;
 use crate::reconcile::Reconciliation;
 
 /// Signatures and endpoints listed per service; JSON has them all.
 const LISTED: usize = 20;
 
-/// Sets the report for a terminal.
-pub(crate) fn text(report: &Report, reconciliation: &[Reconciliation]) -> String {
+/// Sets the report for a terminal. `store` is where `show` would look; `None` where nothing was
+/// kept.
+pub(crate) fn text(
+    report: &Report,
+    reconciliation: &[Reconciliation],
+    store: Option<&Path>,
+) -> String {
     let mut out = String::new();
-    write_report(&mut out, report, reconciliation).expect("strings take all");
+    write_report(&mut out, report, reconciliation, store).expect("strings take all");
     out
 }
 
 type Written = std::fmt::Result;
 
-fn write_report(out: &mut String, report: &Report, lines: &[Reconciliation]) -> Written {
+fn write_report(
+    out: &mut String,
+    report: &Report,
+    lines: &[Reconciliation],
+    store: Option<&Path>,
+) -> Written {
     match (&report.from, &report.to) {
         (Some(from), Some(to)) => writeln!(out, "{}", quiet(format!("{from} to {to}")))?,
         _ => writeln!(out, "nothing was seen yet: is traffic mirrored, and do the addresses fit?")?,
@@ -35,7 +47,7 @@ fn write_report(out: &mut String, report: &Report, lines: &[Reconciliation]) -> 
     }
     for service in &report.services {
         writeln!(out)?;
-        write_service(out, service)?;
+        write_service(out, service, store)?;
         write_reconciliation(out, lines.iter().filter(|line| line.service == service.service))?;
     }
     let folded = report.left_out.signatures_folded;
@@ -50,24 +62,24 @@ fn write_report(out: &mut String, report: &Report, lines: &[Reconciliation]) -> 
     Ok(())
 }
 
-fn write_service(out: &mut String, service: &ServiceReport) -> Written {
+fn write_service(out: &mut String, service: &ServiceReport, store: Option<&Path>) -> Written {
     let pairs = &service.pairs;
     writeln!(out, "{}", heading(&service.service))?;
     let diverged =
         format!("{} diverged ({})", count(pairs.diverged), share(pairs.diverged, pairs.compared));
     let diverged = if pairs.diverged > 0 { bad(diverged) } else { good(diverged) };
-    let (compared, matched) = (count(pairs.compared), count(pairs.matched));
-    writeln!(out, "  {compared} pairs compared: {matched} matched, {diverged}")?;
+    let (compared, matched) = (counted(pairs.compared, "pair"), count(pairs.matched));
+    writeln!(out, "  {compared} compared: {matched} matched, {diverged}")?;
     if pairs.request_bodies_equal > 0 {
-        let equal = count(pairs.request_bodies_equal);
-        writeln!(out, "  {equal} request bodies verified equal on both legs")?;
+        let equal = counted(pairs.request_bodies_equal, "pair");
+        writeln!(out, "  {equal} with a request body: verified equal on both legs")?;
     }
     if !pairs.incomparable.is_empty() {
         let reasons = counts(&pairs.incomparable);
-        let total = count(pairs.incomparable.values().sum());
-        writeln!(out, "  {}", caution(format!("{total} pairs could not be judged: {reasons}")))?;
+        let total = counted(pairs.incomparable.values().sum(), "pair");
+        writeln!(out, "  {}", caution(format!("{total} could not be judged: {reasons}")))?;
     }
-    write_signatures(out, &service.signatures)?;
+    write_signatures(out, &service.signatures, store)?;
     write_endpoints(out, &service.endpoints)?;
 
     writeln!(out, "\n  {}", heading("Accounts"))?;
@@ -83,7 +95,11 @@ fn write_service(out: &mut String, service: &ServiceReport) -> Written {
     write_capture(out, service)
 }
 
-fn write_signatures(out: &mut String, signatures: &[SignatureReport]) -> Written {
+fn write_signatures(
+    out: &mut String,
+    signatures: &[SignatureReport],
+    store: Option<&Path>,
+) -> Written {
     if signatures.is_empty() {
         return Ok(());
     }
@@ -110,7 +126,15 @@ fn write_signatures(out: &mut String, signatures: &[SignatureReport]) -> Written
     };
     out.push_str(&table(4, &columns, &rows, paint));
     more(out, signatures.len())?;
-    writeln!(out, "    {}", quiet(format!("look closer: tapdiff show {}", signatures[0].id)))
+    let id = &signatures[0].id;
+    let deeper = match store {
+        None => "to look closer, keep what was judged: --store PATH".to_owned(),
+        Some(path) if path == Path::new(DEFAULT_STORE) => {
+            format!("look closer: tapdiff show {id}")
+        }
+        Some(path) => format!("look closer: tapdiff show --store {} {id}", path.display()),
+    };
+    writeln!(out, "    {}", quiet(deeper))
 }
 
 fn write_endpoints(out: &mut String, endpoints: &[EndpointReport]) -> Written {

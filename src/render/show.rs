@@ -9,7 +9,7 @@ use store::{BodyText, ExchangeText, LegDetail, MessageText, PairDetail, Signatur
 use super::json;
 use super::printable::printable;
 use super::style::{bad, good, heading, quiet};
-use super::units::{count, micros};
+use super::units::{count, counted, micros};
 
 /// Unchanged lines shown around a change.
 const CONTEXT: usize = 3;
@@ -37,10 +37,10 @@ fn write_signature(out: &mut String, detail: &SignatureDetail) -> Written {
     writeln!(out, "  {}", bad(format!("{} {}", what.trim_end(), s.change)))?;
     writeln!(
         out,
-        "  service {}, {} differences in {} pairs, first {}, last {}",
+        "  service {}, {} in {}, first {}, last {}",
         detail.service,
-        count(s.count),
-        count(s.pairs),
+        counted(s.count, "difference"),
+        counted(s.pairs, "pair"),
         s.first_seen,
         s.last_seen
     )?;
@@ -145,11 +145,10 @@ fn write_messages(
 }
 
 fn skipped(out: &mut String, lines: usize) -> Written {
-    match lines {
-        0 => Ok(()),
-        1 => writeln!(out, "      {}", quiet("… 1 equal line")),
-        n => writeln!(out, "      {}", quiet(format!("… {n} equal lines"))),
+    if lines == 0 {
+        return Ok(());
     }
+    writeln!(out, "      {}", quiet(format!("… {}", counted(lines as u64, "equal line"))))
 }
 
 /// A message as HTTP/1.1 would write it, with a JSON body one member a line.

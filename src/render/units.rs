@@ -13,6 +13,12 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
+/// A count with its noun: `1 pair`, `2 pairs`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(n))
+}
+
 /// A time in the unit that suits: `850 µs`, `12.3 ms`, `1.20 s`.
 pub(crate) fn micros(us: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
@@ -46,6 +52,11 @@ mod tests {
     #[test]
     fn thousands_are_apart() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_noun_agrees_with_its_count() {
+        assert_eq!([0, 1, 2_000].map(|n| counted(n, "pair")), ["0 pairs", "1 pair", "2,000 pairs"]);
     }
 
     #[test]
