@@ -14,12 +14,11 @@ build: tools-build ## build the release binary: target/release/tapdiff
 	cargo build --release --locked
 
 test: tools-build tools-test ## run every test, with the real Envoy (as root: capture, namespaces)
-	cargo test --workspace --locked --lib --bins
-	cargo test --workspace --locked --doc
-	cargo test --locked -p tapdiff-capture -p tapdiff-compare -p tapdiff-store --tests
-	cargo build --locked --tests
+	cargo test --locked -p tapdiff-capture -p tapdiff-compare -p tapdiff-store
+	cargo test --locked -p tapdiff --bins
+	cargo test --locked -p tapdiff --test e2e --no-run
 	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" $(foreach v,RUSTUP_HOME CARGO_HOME CARGO_TARGET_DIR TAPDIFF_CORPUS,$(if $($v),$v="$($v)")) \
-		cargo test --locked --test e2e -- --test-threads=1
+		cargo test --locked -p tapdiff --test e2e -- --test-threads=1
 
 check: tools-build tools-check ## format, lints, documentation, licences
 	cargo fmt --all --check

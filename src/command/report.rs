@@ -25,6 +25,14 @@ pub(crate) fn report(args: &ReportArgs) -> Result<(), Failure> {
     };
     let store = SqliteStore::open_read_only(&args.store.store)?;
     let report = store.report(&query)?;
+    if let Some(service) = args.service.as_deref().filter(|_| report.services.is_empty()) {
+        let all = store.report(&Query { service: None, endpoint: None, ..query })?;
+        let known: Vec<&str> = all.services.iter().map(|s| s.service.as_str()).collect();
+        return Err(Failure::no(format!(
+            "--service: nothing of '{service}' was stored in this time; there is {}",
+            if known.is_empty() { "nothing at all".to_owned() } else { known.join(", ") }
+        )));
+    }
     answer(&report, &args.output, &args.reconcile, Some(&args.store.store))
 }
 
