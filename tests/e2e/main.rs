@@ -12,6 +12,7 @@
 mod bad_input;
 mod corpus;
 mod demo;
+mod drain;
 mod envoy_faults;
 mod envoy_loopback;
 mod envoy_netns;

@@ -65,6 +65,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// The report alone.
+    pub(crate) fn plain_report(&self) -> Value {
+        json(tapdiff().args(["report", "--format", "json", "--store"]).arg(&self.path))
+    }
+
     /// The report, with Envoy's counters beside it.
     pub(crate) fn report(&self, envoy_stats: &str) -> Value {
         let stats = self.stats_file(envoy_stats);
