@@ -6,7 +6,7 @@ use capture::Timestamp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use compare::{Extractor, Mirror, Scope};
 
-use crate::config::{Address, DEFAULT_STORE};
+use crate::config::{self, Address, DEFAULT_STORE};
 
 /// Compares mirrored traffic on the wire: what does the shadow answer that the primary does not?
 ///
@@ -67,7 +67,7 @@ pub(crate) struct RunArgs {
     #[arg(long = "interface", value_name = "NAME")]
     pub(crate) interfaces: Vec<String>,
     /// The store's file, in place of the one in the configuration
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = config::store_path)]
     pub(crate) store: Option<PathBuf>,
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long = "ignore", value_name = "SCOPE")]
     pub(crate) ignore: Vec<Scope>,
     /// Keep what was judged in this file, for 'report' and 'show'
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = config::store_path)]
     pub(crate) store: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -189,7 +189,7 @@ pub(crate) struct CheckConfigArgs {
 #[command(after_help = "Needs nothing but the right to capture on lo: root, or CAP_NET_RAW.")]
 pub(crate) struct DemoArgs {
     /// Keep what was judged in this file, for 'report' and 'show'
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = config::store_path)]
     pub(crate) store: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -207,7 +207,7 @@ pub(crate) struct CompletionsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct StoreArgs {
     /// The store's file
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_STORE)]
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_STORE, value_parser = config::store_path)]
     pub(crate) store: PathBuf,
 }
 

@@ -107,6 +107,17 @@ impl Service {
     }
 }
 
+/// Reads where a store is. There is one kind: a file.
+pub(crate) fn store_path(written: &str) -> Result<PathBuf, String> {
+    if written.contains("://") {
+        return Err("a URL names no store that this version knows; name a file".to_owned());
+    }
+    if written.is_empty() {
+        return Err("name a file".to_owned());
+    }
+    Ok(PathBuf::from(written))
+}
+
 /// A rule that ignores every difference in `scope`, named after it.
 pub(crate) fn ignore_rule(scope: Scope) -> Rule {
     Rule { name: scope.to_string().into(), endpoint: None, scope }
@@ -261,7 +272,10 @@ fn read_config(mut top: Section<'_, '_>) -> Config {
     read_pairing(top.table("pairing", "[pairing]"), &mut config);
     let mut store = top.table("store", "[store]");
     if let Some(path) = store.string("path") {
-        config.store = PathBuf::from(path.into_inner());
+        match store_path(path.get_ref()) {
+            Ok(path) => config.store = path,
+            Err(why) => store.note(&path.span(), format!("path = '{}': {why}", path.get_ref())),
+        }
     }
     store.finish();
     let mut redact = top.table("redact", "[redact]");
@@ -564,6 +578,12 @@ ignore = "body:/price"
     fn a_window_below_the_response_timeout_is_refused() {
         let text = format!("[pairing]\nwindow_ms = 1000\n{GOOD}");
         assert!(faults(&text).contains("must not be below response_timeout_ms"));
+    }
+
+    #[test]
+    fn a_store_is_a_file_and_no_url() {
+        let said = faults(&format!("[store]\npath = \"http://ch:8123/tapdiff\"\n{GOOD}"));
+        assert!(said.contains("config.toml:2: path = 'http://ch:8123/tapdiff': a URL"), "{said}");
     }
 
     #[test]
