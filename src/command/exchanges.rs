@@ -89,6 +89,8 @@ impl<'a> Line<'a> {
     fn new(file: &'a str, exchange: &'a Exchange) -> Self {
         let request = exchange.request.as_ref();
         let response = exchange.response.as_ref();
+        let timing = &exchange.timing;
+        let whole_heads = (timing.request_head.is_some(), timing.response_head.is_some());
         let request_sum = request.and_then(|r| r.body.decoded_sum());
         let response_sum = response.and_then(|r| r.body.decoded_sum());
         Self {
@@ -105,8 +107,9 @@ impl<'a> Line<'a> {
             host: request.and_then(|r| r.host()).map(text),
             status: response.map(|r| r.status),
             interim: &exchange.interim,
-            req_headers: request.map(|r| r.fields.len()),
-            resp_headers: response.map(|r| r.fields.len()),
+            // A head that was cut has as many fields as were seen of it: that is no count.
+            req_headers: request.filter(|_| whole_heads.0).map(|r| r.fields.len()),
+            resp_headers: response.filter(|_| whole_heads.1).map(|r| r.fields.len()),
             req_body_len: request.map(|r| r.body.len()),
             resp_body_len: response.map(|r| r.body.len()),
             req_body_len_decoded: request_sum.map(|sum| sum.len),
@@ -118,8 +121,8 @@ impl<'a> Line<'a> {
             req_content_encoding: request.and_then(|r| content_encoding(&r.fields)),
             resp_content_encoding: response.and_then(|r| content_encoding(&r.fields)),
             upgrade: exchange.upgrade.as_deref(),
-            request_time: exchange.timing.request_head.map(seconds),
-            response_time: exchange.timing.response_head.map(seconds),
+            request_time: timing.request_head.map(seconds),
+            response_time: timing.response_head.map(seconds),
             complete: exchange.evidence == Evidence::Complete,
             evidence: exchange.evidence.as_str(),
         }

@@ -48,9 +48,7 @@ fn what_is_told_of_a_capture_with_gaps_is_never_wrong() {
 
 #[test]
 fn what_is_told_of_packets_cut_short_is_never_wrong() {
-    // The truth counts the header field that the cut goes through, so fields are not compared.
-    let arguments = ["--mode", "subset", "--only", "method,uri,version,status"];
-    check_against(&truth(), &["h1_snap128.pcap"], &arguments);
+    check_against(&truth(), &["h1_snap128.pcap"], &["--mode", "subset"]);
 }
 
 fn truth() -> String {
