@@ -39,7 +39,7 @@ fn write_report(
 ) -> Written {
     match (&report.from, &report.to) {
         (Some(from), Some(to)) => writeln!(out, "{}", quiet(format!("{from} to {to}")))?,
-        _ => writeln!(out, "nothing was seen yet: is traffic mirrored, and do the addresses fit?")?,
+        _ => writeln!(out, "{}", caution(why_nothing(report)))?,
     }
     if report.sample_rate < 1.0 {
         let shed = format!("{:.2} %", (1.0 - report.sample_rate) * 100.0);
@@ -60,6 +60,20 @@ fn write_report(
         )?;
     }
     Ok(())
+}
+
+/// The likeliest reason for a report without an exchange.
+fn why_nothing(report: &Report) -> &'static str {
+    let seen = |what: fn(&ServiceReport) -> bool| report.services.iter().any(what);
+    if seen(|s| s.capture.anomalies.contains_key("not_http")) {
+        "connections were seen, but none of HTTP/1.x in the clear: HTTP/2 and TLS are not read yet"
+    } else if seen(|s| s.capture.other_addresses > 0) {
+        "packets were seen, but none of the primary or the shadow: do the addresses fit?"
+    } else if seen(|s| s.capture.packets > 0) {
+        "packets were seen, but no exchange in them"
+    } else {
+        "nothing was seen yet: is there traffic, and does it pass where tapdiff captures?"
+    }
 }
 
 fn write_service(out: &mut String, service: &ServiceReport, store: Option<&Path>) -> Written {
