@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+KEPT := RUSTUP_HOME CARGO_HOME CARGO_TARGET_DIR TAPDIFF_CORPUS
+AS_ROOT := $(SUDO) env "PATH=$$PATH" "HOME=$$HOME" $(foreach v,$(KEPT),$(if $($v),$v="$($v)"))
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,11 +16,11 @@ build: tools-build ## build the release binary: target/release/tapdiff
 	cargo build --release --locked
 
 test: tools-build tools-test ## run every test, with the real Envoy (as root: capture, namespaces)
-	cargo test --locked -p tapdiff-capture -p tapdiff-compare -p tapdiff-store
+	cargo test --locked -p tapdiff-compare -p tapdiff-store
 	cargo test --locked -p tapdiff --bins
-	cargo test --locked -p tapdiff --test e2e --no-run
-	$(SUDO) env "PATH=$$PATH" "HOME=$$HOME" $(foreach v,RUSTUP_HOME CARGO_HOME CARGO_TARGET_DIR TAPDIFF_CORPUS,$(if $($v),$v="$($v)")) \
-		cargo test --locked -p tapdiff --test e2e -- --test-threads=1
+	cargo test --locked -p tapdiff-capture -p tapdiff --tests --no-run
+	$(AS_ROOT) cargo test --locked -p tapdiff-capture
+	$(AS_ROOT) cargo test --locked -p tapdiff --test e2e -- --test-threads=1
 
 check: tools-build tools-check ## format, lints, documentation, licences
 	cargo fmt --all --check

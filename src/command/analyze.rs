@@ -40,6 +40,9 @@ fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
         service.primary.clone_from(&args.primary);
         service.shadow.clone_from(&args.shadow);
         config.services = vec![service];
+        if let Some(clash) = config::clash(&config.services) {
+            return Err(Failure::usage(clash));
+        }
     } else if let Some(name) = &args.service {
         let known: Vec<String> = config.services.iter().map(|s| s.name.to_string()).collect();
         config.services.retain(|service| *service.name == **name);

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::cli::RunArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::pipeline::live::{self, Live};
 
@@ -19,6 +19,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let mut config = Config::load(&args.config).map_err(Failure::usage)?;
     if !args.interfaces.is_empty() {
         config.interfaces.clone_from(&args.interfaces);
+    }
+    if let Some(twice) = config::captured_twice(&config.interfaces) {
+        return Err(Failure::usage(twice));
     }
     if let Some(path) = &args.store {
         config.store.clone_from(path);

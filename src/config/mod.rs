@@ -299,8 +299,10 @@ fn read_config(mut top: Section<'_, '_>) -> Config {
 }
 
 fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
-    if let Some(interfaces) = section.strings("interfaces") {
-        config.interfaces = interfaces.into_iter().map(Spanned::into_inner).collect();
+    let span = section.span();
+    config.interfaces = unspanned(section.strings("interfaces"));
+    if let Some(twice) = captured_twice(&config.interfaces) {
+        section.note(&span, twice);
     }
     let mut number = |key, range, default: usize| {
         usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
@@ -387,18 +389,40 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
     for rule in section.tables("rule", "[[service.rule]]") {
         service.rules.extend(read_rule(rule));
     }
-    for address in &service.shadow {
-        for pattern in &address.patterns {
-            if service.primary.iter().any(|p| p.patterns.contains(pattern)) {
-                section.note(
-                    &span,
-                    format!("'{}' is both primary and shadow of '{name}'", address.written),
-                );
-            }
-        }
+    services.push(service);
+    if let Some(clash) = clash(services) {
+        section.note(&span, clash);
     }
     section.finish();
-    services.push(service);
+}
+
+/// Whether two of the interfaces would show the same packets, and every exchange twice.
+pub(crate) fn captured_twice(interfaces: &[String]) -> Option<String> {
+    if interfaces.len() > 1 && interfaces.iter().any(|name| name == "any") {
+        return Some("'any' captures on every interface: name no other beside it".to_owned());
+    }
+    let twice = (1..interfaces.len()).find(|&i| interfaces[..i].contains(&interfaces[i]))?;
+    Some(format!("the interface '{}' is named twice", interfaces[twice]))
+}
+
+/// Whether an address of the last service stands for two legs, of itself or with one before it: an
+/// exchange would be counted for one of them only.
+pub(crate) fn clash(services: &[Service]) -> Option<String> {
+    let all: Vec<(String, &Address)> = services
+        .iter()
+        .flat_map(|service| {
+            let on = |leg: &str| format!("{leg} of '{}'", service.name);
+            let primary = service.primary.iter().map(move |address| (on("primary"), address));
+            let shadow = service.shadow.iter().map(move |address| (on("shadow"), address));
+            primary.chain(shadow)
+        })
+        .collect();
+    all.iter().enumerate().find_map(|(i, (leg, address))| {
+        let (other, _) = all[..i].iter().find(|(other, earlier)| {
+            other != leg && earlier.patterns.iter().any(|p| address.patterns.contains(p))
+        })?;
+        Some(format!("'{}' is both {other} and {leg}", address.written))
+    })
 }
 
 fn read_rule(mut section: Section<'_, '_>) -> Option<Rule> {
@@ -589,6 +613,20 @@ ignore = "body:/price"
     #[test]
     fn one_address_cannot_be_both_legs() {
         let text = GOOD.replace("10.0.0.2:8080", "10.0.0.1:8080");
-        assert!(faults(&text).contains("both primary and shadow"));
+        let said = faults(&text);
+        assert!(said.contains("'10.0.0.1:8080' is both primary of 'shop' and shadow of 'shop'"));
+    }
+
+    #[test]
+    fn no_packet_is_captured_twice() {
+        assert!(faults(&GOOD.replace("[\"lo\"]", "[\"lo\", \"any\"]")).contains("'any' captures"));
+        assert!(faults(&GOOD.replace("[\"lo\"]", "[\"lo\", \"lo\"]")).contains("'lo' is named"));
+    }
+
+    #[test]
+    fn one_address_cannot_serve_two_services() {
+        let other = "[[service]]\nname = \"b\"\nprimary = [\"10.0.0.1:8080\"]\nshadow = [\":1\"]\n";
+        let said = faults(&format!("{GOOD}{other}"));
+        assert!(said.contains("is both primary of 'shop' and primary of 'b'"), "{said}");
     }
 }

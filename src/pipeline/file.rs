@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use store::Store;
 use tracing::warn;
 
+use super::live::advanced;
 use super::outlet::Seen;
 use super::recorder::{Patience, Recorder};
 use super::verdicts::Verdicts;
@@ -74,12 +75,12 @@ pub(crate) fn analyze(
     let mut verdicts = Verdicts::new(config, policy, Recorder::start(store, Patience::None)?)?;
     let mut tap = Tap::new(config.limits.clone(), config.targets());
     let progress = progress_bar(captures.bytes);
-    let mut expired = Timestamp::ZERO;
+    let (mut now, mut expired) = (Timestamp::ZERO, Timestamp::ZERO);
     let mut packets = 0_u64;
     while let Some(packet) = captures.next()? {
-        let now = packet.at;
+        now = advanced(now, packet.at);
         tap.push(&packet);
-        if now.since(expired) >= EXPIRE_EVERY {
+        if now < expired || now.since(expired) >= EXPIRE_EVERY {
             tap.expire(now);
             verdicts.expire(now)?;
             expired = now;

@@ -33,6 +33,10 @@ const DRAIN_AT_LEAST: Duration = Duration::from_millis(300);
 /// How long the drain reads on at the most: an interface whose traffic goes on never runs dry.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
 
+/// How far the clock may seem to run backwards before it counts as set back: packets of several
+/// processors are not quite in order.
+const DISORDER: Duration = Duration::from_secs(1);
+
 /// How often what was judged is handed to the recorder: what a kill may lose.
 const RECORD_EVERY: Duration = Duration::from_secs(1);
 
@@ -164,7 +168,7 @@ struct Catcher {
 
 impl Catcher {
     fn take(&mut self, packet: &Packet<'_>) {
-        self.now = self.now.max(packet.at);
+        self.now = advanced(self.now, packet.at);
         self.tap.push(packet);
         self.forward();
     }
@@ -172,7 +176,7 @@ impl Catcher {
     /// After a look that found `taken` packets.
     fn let_time_pass(&mut self, taken: usize) {
         if taken == 0 {
-            self.now = self.now.max(clock() - IDLE_LAG);
+            self.now = advanced(self.now, clock() - IDLE_LAG);
         }
         self.tap.expire(self.now);
         self.forward();
@@ -203,6 +207,12 @@ impl Catcher {
             interface_drops: self.kernel.interface_drops,
         }
     }
+}
+
+/// The time that has come when `at` is seen after `now`: it does not run backwards, unless the clock
+/// was set back, after which everything would seem to have waited too long.
+pub(super) fn advanced(now: Timestamp, at: Timestamp) -> Timestamp {
+    if now.since(at) > DISORDER { at } else { now.max(at) }
 }
 
 fn clock() -> Timestamp {
@@ -242,4 +252,18 @@ fn judge(
         }
     }
     verdicts.finish(&seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stands_still_for_disorder_and_follows_a_clock_that_was_set_back() {
+        let seconds = |s: u64| Timestamp::from_nanos(s * 1_000_000_000);
+        let now = seconds(5_000);
+        assert_eq!(advanced(now, seconds(5_001)), seconds(5_001));
+        assert_eq!(advanced(now, now - Duration::from_millis(20)), now);
+        assert_eq!(advanced(now, seconds(1_400)), seconds(1_400));
+    }
 }

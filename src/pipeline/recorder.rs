@@ -76,7 +76,11 @@ fn record(
             Patience::None => false,
             Patience::WhileRunning => failed < LAST_TRIES || !finishing.load(Ordering::Relaxed),
         };
-        write(store.as_mut(), &batch, tries_left)?;
+        if let Err(why) = write(store.as_mut(), &batch, tries_left) {
+            let pairs = batch.pairs() + queue.try_iter().map(|batch| batch.pairs()).sum::<usize>();
+            error!(pairs, "{why}: these pairs were judged and are lost");
+            return Err(why);
+        }
     }
     Ok(store)
 }
@@ -100,7 +104,6 @@ fn write(
             Err(why) => {
                 failed += 1;
                 if !tries_left(failed) {
-                    error!(pairs = batch.pairs(), "{why}: what was judged last is lost");
                     return Err(why.into());
                 }
                 if failed == 1 {

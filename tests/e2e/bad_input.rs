@@ -59,6 +59,16 @@ fn a_capture_cut_in_the_middle_yields_its_whole_exchanges_and_says_that_it_was_c
     let output = analyze(&shorter, &[]).output().unwrap();
     assert_eq!(stderr(&output), "");
     assert_eq!(report, serde_json::from_slice::<Value>(&output.stdout).unwrap());
+
+    // So is one with nonsense in place of its next record.
+    let damaged = [&whole[..boundary], &[0xff; 4_000]].concat();
+    let damaged = write(&dir, "damaged.pcap", &damaged);
+    let store = dir.path().join("tapdiff.db");
+    let output = analyze(&damaged, &[&store]).output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&format!("not readable from byte {boundary} on")), "{said}");
+    assert_eq!(report, serde_json::from_slice::<Value>(&output.stdout).unwrap());
 }
 
 #[test]

@@ -223,6 +223,7 @@ async fn respond(scene: &Scene, reset: Arc<Notify>, request: Request<Incoming>) 
     let behaviour = scene.behaviour();
     match behaviour {
         Behaviour::Prompt | Behaviour::ResetInAnswer => {}
+        // The slow answer is what is tested; nothing waits for it to pass.
         Behaviour::Slow(delay) => tokio::time::sleep(delay).await,
         Behaviour::ResetBeforeAnswer => {
             reset.notify_one();

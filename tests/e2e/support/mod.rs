@@ -50,6 +50,7 @@ pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
             return answer;
         }
         assert!(Instant::now() < deadline, "gave up waiting for {what}");
+        // Another process has no event to wait for: it is asked again.
         std::thread::sleep(Duration::from_millis(10));
     }
 }

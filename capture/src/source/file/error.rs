@@ -89,7 +89,7 @@ impl fmt::Display for FileError {
             ),
             Self::Damaged { name, offset, what } => write!(
                 f,
-                "{name}: damaged at byte {offset}: {what}; cut it there to analyze what precedes"
+                "{name}: damaged at byte {offset}, before its first packet: {what}; capture it again"
             ),
         }
     }
@@ -126,6 +126,15 @@ impl fmt::Display for Starts<'_> {
 pub(super) enum Fault {
     Read(io::Error),
     Damaged(&'static str),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::Damaged(what) => f.write_str(what),
+        }
+    }
 }
 
 impl Fault {

@@ -44,7 +44,8 @@ pub struct Reader {
     done: bool,
 }
 
-/// Where a capture ends in the middle of a record.
+/// Where a capture ends to be readable, though it goes on or should: in the middle of a record, or
+/// at one that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// The file.
@@ -53,16 +54,18 @@ pub struct Cut {
     pub offset: u64,
     /// Whole packets before it.
     pub packets: u64,
+    /// Why what follows cannot be read; `None` where the file just ends.
+    pub fault: Option<String>,
 }
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, offset, packets } = self;
-        write!(
-            f,
-            "{name}: cut in the middle of the record at byte {offset}; \
-             the {packets} packets before it were read"
-        )
+        let Self { name, offset, packets, fault } = self;
+        match fault {
+            None => write!(f, "{name}: cut in the middle of the record at byte {offset}")?,
+            Some(fault) => write!(f, "{name}: not readable from byte {offset} on ({fault})")?,
+        }
+        write!(f, "; the {packets} packets before it were read")
     }
 }
 
@@ -161,8 +164,8 @@ impl Reader {
         Ok(self.pending.map(|record| record.at))
     }
 
-    /// Where the file ends in the middle of a record; `None` if it does not, or was not read to
-    /// its end yet.
+    /// Where the file ends in the middle of a record or cannot be read on; `None` if it does not,
+    /// or was not read to its end yet.
     #[must_use]
     pub fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
@@ -217,7 +220,14 @@ impl Reader {
                 Format::Pcapng(section) => section.find(&mut self.buffer),
             };
             let offset = self.buffer.offset();
-            let found = found.map_err(|fault| fault.in_file(&self.name, offset))?;
+            let found = match found {
+                Ok(found) => found,
+                // What was read stands: a capture may hold hours before the fault.
+                Err(fault) if self.packets > 0 => {
+                    return self.end_cut(offset, Some(fault.to_string()));
+                }
+                Err(fault) => return Err(fault.in_file(&self.name, offset)),
+            };
             match found {
                 Found::Packet(record, len) => {
                     self.buffer.mark(len);
@@ -229,22 +239,22 @@ impl Reader {
                     self.buffer.consume(len);
                 }
                 Found::Other(len) => {
-                    let whole = self
-                        .buffer
-                        .discard(len)
-                        .map_err(|error| error::Fault::Read(error).in_file(&self.name, offset))?;
-                    if !whole {
-                        return self.end_cut(offset);
-                    }
+                    let fault = match self.buffer.discard(len) {
+                        Ok(true) => continue,
+                        Ok(false) => None,
+                        Err(error) => Some(error::Fault::Read(error).to_string()),
+                    };
+                    return self.end_cut(offset, fault);
                 }
-                Found::Cut => return self.end_cut(offset),
+                Found::Cut => return self.end_cut(offset, None),
                 Found::End => return self.end(),
             }
         }
     }
 
-    fn end_cut(&mut self, offset: u64) -> Result<Option<Record>, FileError> {
-        self.cut = Some(Cut { name: self.name.clone(), offset, packets: self.packets });
+    fn end_cut(&mut self, offset: u64, fault: Option<String>) -> Result<Option<Record>, FileError> {
+        let (name, packets) = (self.name.clone(), self.packets);
+        self.cut = Some(Cut { name, offset, packets, fault });
         self.end()
     }
 

@@ -206,6 +206,7 @@ fn a_capture_cut_anywhere_yields_its_whole_packets_and_says_so() {
                 name: "a.pcap".into(),
                 offset: last_end as u64,
                 packets: packets as u64,
+                fault: None,
             });
             assert_eq!(reader.cut(), cut.as_ref(), "{len} bytes");
         }
@@ -252,10 +253,12 @@ fn what_is_no_capture_gets_one_clear_sentence() {
 }
 
 #[test]
-fn damage_is_an_error_that_says_where() {
+fn damage_before_the_first_packet_is_an_error_that_says_where() {
     let w = Writer::Little;
     let at = |offset, what| {
-        format!("a.pcap: damaged at byte {offset}: {what}; cut it there to analyze what precedes")
+        format!(
+            "a.pcap: damaged at byte {offset}, before its first packet: {what}; capture it again"
+        )
     };
     let huge = [w.pcap_header(0xa1b2_c3d4, 1), w.u32s(&[0, 0, u32::MAX, 0])].concat();
     assert_eq!(message(&huge), at(24, "a packet of more than 16 MiB"));
@@ -267,6 +270,21 @@ fn damage_is_an_error_that_says_where() {
     let len = twice.len();
     twice[len - 4] = 24;
     assert_eq!(message(&twice), at(28, "a block with two different lengths"));
+}
+
+#[test]
+fn damage_after_a_packet_ends_the_file_there_and_says_so() {
+    let w = Writer::Little;
+    let head = w.pcap_header(0xa1b2_c3d4, 1);
+    let good = [&w.u32s(&[1, 0, 2, 2])[..], b"ok"].concat();
+    let file = [&head[..], &good, &w.u32s(&[0, 0, u32::MAX, 0])].concat();
+    let mut reader = reader(&file).unwrap();
+    assert_eq!(all(&mut reader).unwrap().len(), 1);
+    assert_eq!(
+        reader.cut().unwrap().to_string(),
+        "a.pcap: not readable from byte 42 on (a packet of more than 16 MiB); \
+         the 1 packets before it were read"
+    );
 }
 
 #[test]

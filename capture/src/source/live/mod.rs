@@ -143,19 +143,6 @@ impl Interface {
         }
     }
 
-    /// The next packet; `None` when there is none for now. Costs a copy of the packet by libpcap:
-    /// [`Interface::drain`] does not.
-    #[expect(clippy::should_implement_trait, reason = "packets borrow the interface's buffer")]
-    pub fn next(&mut self) -> Result<Option<Packet<'_>>, LiveError> {
-        match self.capture.next_packet() {
-            Ok(packet) => Ok(Some(self::packet(&packet, self.link))),
-            Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => Ok(None),
-            Err(error) => {
-                Err(LiveError::Read { name: self.name.clone(), message: error.to_string() })
-            }
-        }
-    }
-
     /// Gives up to `max` packets that are there to `each`, straight from the kernel's ring, and
     /// returns how many they were. 0: there are none for now.
     pub fn drain(
