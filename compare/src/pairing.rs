@@ -39,6 +39,10 @@ const PER_KEY: usize = 32;
 /// when its window has passed, by which time nearer candidates would have come.
 const TOGETHER: Duration = Duration::from_secs(1);
 
+/// Places in the queue of exchanges that have left, beside one for each that waits: beyond it they
+/// are cleared, which costs each of them once.
+const QUEUE_SLACK: usize = 4_096;
+
 /// Two primaries of one key that start this close together are one exchange, seen twice.
 const SAME_START: Duration = Duration::from_millis(1);
 
@@ -410,6 +414,14 @@ impl Pairer {
         self.waiting += 1;
         self.bytes += held.bytes;
         self.queue.push_back((slot, held.tenancy));
+        // One that waits for long would keep the places of all that came and left after it.
+        if self.queue.len() > 2 * self.waiting + QUEUE_SLACK {
+            let slots = &self.slots;
+            self.queue.retain(|&(slot, tenancy)| {
+                let held = &slots[slot as usize];
+                held.tenancy == tenancy && held.keyed.is_some()
+            });
+        }
     }
 
     /// Frees a slot, which its group must not name any longer than the caller does.

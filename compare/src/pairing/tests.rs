@@ -293,3 +293,17 @@ fn a_clock_set_back_ends_what_waits() {
     bench.0.expire(at_ms(535_001));
     assert_eq!(bench.came_to(), ["unmirrored P500000"]);
 }
+
+#[test]
+fn one_that_waits_does_not_keep_the_places_of_all_that_left() {
+    let mut bench = Bench::new();
+    bench.push(Sample::new("waits").at_us(1_000_000, 100).on(Leg::Primary));
+    for n in 0..10_000 {
+        let id = n.to_string();
+        bench.push(Sample::new(&id).at_us(1_000_000 + n, 100).on(Leg::Primary));
+        bench.push(Sample::new(&id).at_us(1_000_000 + n, 100).on(Leg::Shadow));
+    }
+    assert_eq!(bench.0.waiting, 1);
+    assert!(bench.0.queue.len() <= 2 + QUEUE_SLACK, "{}", bench.0.queue.len());
+    assert_eq!(bench.at_end().last().unwrap(), "unmirrored P1000");
+}
