@@ -26,12 +26,18 @@ macro_rules! anomalies {
 anomalies! {
     /// A packet whose headers end too early or contradict each other.
     BadPacketHeader = "bad_packet_header",
-    /// An IP fragment: not reassembled, so its payload is not seen.
+    /// An IP fragment whose packet never became whole: parts were missing, too old or above the cap.
     IpFragment = "ip_fragment",
+    /// IP fragments overlapped with other content; the first bytes are kept.
+    FragmentOverlapDiffers = "fragment_overlap_differs",
+    /// A tunnel inside a tunnel inside a tunnel, deeper than is followed.
+    TunnelTooDeep = "tunnel_too_deep",
     /// The snap length cut a packet's payload.
     PacketCut = "packet_cut",
     /// The flow table was full; the flow idle the longest was dropped.
     FlowTableFull = "flow_table_full",
+    /// Connection state over all flows reached its cap; the flow idle the longest was dropped.
+    StateBudgetReached = "state_budget_reached",
     /// Out-of-order bytes reached their cap; the hole before them was declared a Gap.
     ReorderCapReached = "reorder_cap_reached",
     /// A segment overlapped bytes held from an earlier one, with other content; the first is kept.
@@ -76,6 +82,34 @@ anomalies! {
     NotHttp = "not_http",
     /// The connection went on in another protocol (101 or CONNECT).
     Upgraded = "upgraded",
+    /// The client began with a PROXY protocol header (HAProxy, Envoy); it was passed over.
+    ProxyHeader = "proxy_header",
+    /// A connection through a SOCKS proxy: the handshake was passed over.
+    Socks = "socks",
+    /// An HTTP/2 frame that breaks the rules of its type (RFC 9113 §6).
+    BadFrame = "bad_frame",
+    /// A header block that does not decode (RFC 7541).
+    BadHeaderBlock = "bad_header_block",
+    /// A header block with fields that only bytes before the capture could tell.
+    UnknownField = "unknown_field",
+    /// A field list that RFC 9113 §8 calls malformed.
+    BadFieldList = "bad_field_list",
+    /// Streams open on one connection reached their cap; the oldest was given up.
+    TooManyStreams = "too_many_streams",
+    /// The server promised a response nobody asked for (PUSH_PROMISE); it is not followed.
+    PushPromise = "push_promise",
+    /// A TLS connection without keys: its bytes are opaque.
+    TlsWithoutKeys = "tls_without_keys",
+    /// A TLS version or cipher suite that is not decrypted here.
+    TlsUnsupported = "tls_unsupported",
+    /// A TLS record that does not decrypt with the key that should fit, or is no record.
+    BadTlsRecord = "bad_tls_record",
+    /// Encrypted records that waited for their key reached their cap, or their time.
+    TlsWaitTooLong = "tls_wait_too_long",
+    /// Keys of a key log that were forgotten because there are more than the cap.
+    KeyLogFull = "key_log_full",
+    /// A line of a key log that is none.
+    BadKeyLogLine = "bad_key_log_line",
     /// Bodies in flight reached their cap; a body kept length and digest only.
     BodyBudgetReached = "body_budget_reached",
     /// A compressed body that does not decode.

@@ -22,8 +22,17 @@ pub struct Limits {
     pub gap_grace: Duration,
     /// Packets of the flow that may pass meanwhile. Default 16; then it is a Gap.
     pub gap_grace_packets: u32,
-    /// Bytes of a message head. Default 256 KiB. A larger head is malformed
-    /// ([`crate::Anomaly::HeadTooLarge`]).
+    /// Bytes of connection state over all flows: heads in progress, requests that wait, HPACK
+    /// tables, TLS records. Default 64 MiB. Above it the flow idle the longest is dropped
+    /// ([`crate::Anomaly::StateBudgetReached`]).
+    pub state_bytes: usize,
+    /// Bytes of IP fragments that wait for the rest of their packet. Default 4 MiB. Above it the
+    /// oldest packet is given up ([`crate::Anomaly::IpFragment`]).
+    pub fragment_bytes: usize,
+    /// How long a fragment waits. Default 30 s, as Linux does (`ipfrag_time`).
+    pub fragment_timeout: Duration,
+    /// Bytes of a message head; in HTTP/2 of the decoded field list as RFC 9113 §10.5.1 counts it.
+    /// Default 256 KiB. A larger head is malformed ([`crate::Anomaly::HeadTooLarge`]).
     pub head_bytes: usize,
     /// Header fields of a message. Default 1_024. More are malformed
     /// ([`crate::Anomaly::TooManyFields`]).
@@ -36,6 +45,20 @@ pub struct Limits {
     /// Requests of one connection waiting for a response. Default 256. Above it the oldest leaves
     /// as `Truncated` ([`crate::Anomaly::PipelineTooDeep`]).
     pub pipelined: usize,
+    /// HTTP/2 streams of one connection open at once. Default 1_024. Above it the oldest leaves as
+    /// `Truncated` ([`crate::Anomaly::TooManyStreams`]).
+    pub streams: usize,
+    /// Bytes of an HPACK dynamic table, whatever the peers agreed on. Default 64 KiB. Entries
+    /// beyond it are forgotten: fields that refer to them are unknown.
+    pub hpack_table_bytes: usize,
+    /// Encrypted bytes of one TLS connection that wait for their key. Default 256 KiB. Above it the
+    /// connection is opaque ([`crate::Anomaly::TlsWaitTooLong`]).
+    pub tls_held_bytes: usize,
+    /// How long they wait. Default 5 s.
+    pub tls_key_wait: Duration,
+    /// TLS sessions whose keys are remembered. Default 65_536. Above it the oldest are forgotten
+    /// ([`crate::Anomaly::KeyLogFull`]).
+    pub tls_sessions: usize,
     /// How long a request waits for its response to begin, and a message for its next byte.
     /// Default 30 s; then the exchange leaves as `TimedOut`.
     pub response_timeout: Duration,
@@ -61,11 +84,19 @@ impl Default for Limits {
             reorder_timeout: Duration::from_secs(2),
             gap_grace: Duration::from_millis(20),
             gap_grace_packets: 16,
+            state_bytes: 64 << 20,
+            fragment_bytes: 4 << 20,
+            fragment_timeout: Duration::from_secs(30),
             head_bytes: 256 << 10,
             head_fields: 1_024,
             body_bytes: 1 << 20,
             body_bytes_total: 64 << 20,
             pipelined: 256,
+            streams: 1_024,
+            hpack_table_bytes: 64 << 10,
+            tls_held_bytes: 256 << 10,
+            tls_key_wait: Duration::from_secs(5),
+            tls_sessions: 65_536,
             response_timeout: Duration::from_secs(30),
             flow_idle_timeout: Duration::from_secs(600),
             flow_linger: Duration::from_secs(5),

@@ -320,6 +320,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::keylog::KeyLog;
     use crate::{Anomalies, FieldsBuilder};
 
     /// Builds a body from pieces under `limits`; returns it, the most that was charged, and what
@@ -340,6 +341,7 @@ mod tests {
     ) -> (Body, usize, Anomalies) {
         let (mut anomalies, mut body_bytes, mut out) = (Anomalies::default(), 0, VecDeque::new());
         let mut cx = Context {
+            keys: &KeyLog::default(),
             limits,
             anomalies: &mut anomalies,
             body_bytes: &mut body_bytes,
@@ -404,6 +406,7 @@ mod tests {
         let limits = Limits::default();
         let (mut anomalies, mut body_bytes, mut out) = (Anomalies::default(), 0, VecDeque::new());
         let mut cx = Context {
+            keys: &KeyLog::default(),
             limits: &limits,
             anomalies: &mut anomalies,
             body_bytes: &mut body_bytes,

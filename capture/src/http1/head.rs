@@ -231,6 +231,11 @@ impl HeadBuffer {
     /// Prefix within which garbage is told from a start line.
     const TELLING_BYTES: usize = 96;
 
+    /// Bytes of memory held.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Takes bytes up to the end of the head.
     pub(super) fn push(&mut self, piece: &[u8], cap: usize) -> Scanned {
         let before = self.bytes.len();

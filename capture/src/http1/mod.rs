@@ -36,7 +36,7 @@ use resync::Turns;
 
 use crate::context::Context;
 use crate::flow::{Direction, FlowInfo};
-use crate::reassembly::{Chunk, Gap, GapCause};
+use crate::reassembly::{Chunk, Extent, Gap, GapCause};
 use crate::{Anomaly, Evidence, Exchange, Limits, Protocol, Timestamp, Timing};
 
 /// One connection: both directions, and the requests that wait for responses.
@@ -63,6 +63,17 @@ pub(crate) struct Connection {
     /// A whole start line was seen.
     spoke_http: bool,
     client_closed: bool,
+    /// The connection goes on in HTTP/2.
+    handover: Option<Handover>,
+}
+
+/// What the next protocol of a connection takes over.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    /// The exchange that the next protocol answers.
+    pub(crate) exchange: Exchange,
+    /// How many bytes of the chunk were still HTTP/1.
+    pub(crate) used: usize,
 }
 
 /// An exchange that has not left yet.
@@ -161,11 +172,18 @@ impl Connection {
             turns: if info.late_join { Turns::late_join() } else { Turns::default() },
             spoke_http: false,
             client_closed: false,
+            handover: None,
         }
     }
 
-    /// Takes the next bytes of a direction.
-    pub(crate) fn push(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    /// Takes the next bytes of a direction. Where it returns a [`Handover`] nothing more of the
+    /// connection is HTTP/1.
+    pub(crate) fn push(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Option<Handover> {
         match direction {
             Direction::ToServer => self.push_requests(&chunk, cx),
             Direction::ToClient => self.push_responses(&chunk, cx),
@@ -173,6 +191,21 @@ impl Connection {
         let half = self.half_mut(direction);
         half.next = chunk.offset + chunk.bytes.len() as u64;
         half.last_at = chunk.at;
+        self.handover.take()
+    }
+
+    /// Whether anything of HTTP/1 was seen on it.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.spoke_http
+    }
+
+    /// Bytes of memory held, bodies left out: they have a budget of their own.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.requests.head.held_bytes()
+            + self.responses.head.held_bytes()
+            + self.waiting.capacity() * size_of::<Open>()
+            + self.waiting.iter().map(|open| open.exchange.head_bytes()).sum::<usize>()
     }
 
     /// The next bytes of a direction will never come.
@@ -182,7 +215,11 @@ impl Connection {
             GapCause::SnapLen => Evidence::Truncated,
         };
         let end = gap.offset + gap.len;
-        match self.half_mut(direction).miss(gap.len) {
+        let missed = match gap.extent {
+            Extent::Exact => self.half_mut(direction).miss(gap.len),
+            Extent::Estimated => Missed::Lost,
+        };
+        match missed {
             missed @ (Missed::Inside | Missed::Ended { .. }) => {
                 if let Some(open) = self.owner(direction) {
                     open.blemish(cause);

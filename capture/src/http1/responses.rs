@@ -7,7 +7,7 @@ use super::head::{
     starts_like_status_line,
 };
 use super::resync::{Anchored, can_answer};
-use super::{Answering, Connection, Open};
+use super::{Answering, Connection, Handover, Open};
 use crate::body::BodyBuilder;
 use crate::context::Context;
 use crate::flow::Direction;
@@ -19,7 +19,10 @@ const INTERIM_MAX: usize = 64;
 
 impl Connection {
     pub(super) fn push_responses(&mut self, chunk: &Chunk<'_>, cx: &mut Context<'_>) {
-        self.follow_responses(chunk, cx);
+        let used = self.follow_responses(chunk, cx);
+        if let Some(handover) = &mut self.handover {
+            handover.used = used;
+        }
         let interim = match self.responses.state {
             State::Lost(_) => starts_like_status_line(chunk.bytes) && may_be_interim(chunk.bytes),
             State::Head if self.responses.head.is_empty() => self.last_was_interim,
@@ -31,21 +34,25 @@ impl Connection {
         }
     }
 
-    fn follow_responses(&mut self, chunk: &Chunk<'_>, cx: &mut Context<'_>) {
+    /// How many of the bytes were read.
+    fn follow_responses(&mut self, chunk: &Chunk<'_>, cx: &mut Context<'_>) -> usize {
         let mut used = 0;
         while used < chunk.bytes.len() {
             let rest = &chunk.bytes[used..];
             match self.responses.state {
-                State::Over => return,
+                State::Over => return used,
                 State::Lost(cause) => {
                     if used > 0 {
-                        return;
+                        return used;
                     }
                     match self.turns.look(chunk) {
                         Anchored::Begins { after } => used = after,
-                        Anchored::Forfeit => return self.give_up_waiting(cause, cx),
+                        Anchored::Forfeit => {
+                            self.give_up_waiting(cause, cx);
+                            return used;
+                        }
                         Anchored::NotYet if self.joins_at_response(chunk) => {}
-                        Anchored::NotYet => return,
+                        Anchored::NotYet => return used,
                     }
                     self.responses.state = State::Head;
                 }
@@ -72,6 +79,7 @@ impl Connection {
                 }
             }
         }
+        used
     }
 
     /// Whether the capture joined right before a response: its request is not known, but it can be
@@ -161,6 +169,11 @@ impl Connection {
             _ => None,
         };
         let upgrade = upgrade_of(&head, method);
+        if upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("h2c"))
+            && self.answering == Answering::Front
+        {
+            return self.hand_over(upgrade, cx);
+        }
         let switches = upgrade.is_some();
         let line_lost = head.notes.line_lost;
         let first = self.responses.first;
@@ -189,6 +202,23 @@ impl Connection {
             }
             BodyPlan::Unknown => self.lose_responses(Evidence::Malformed, cx),
         }
+    }
+
+    /// RFC 7540 §3.2: after a 101 to `Upgrade: h2c` the request is stream 1 of HTTP/2, and its
+    /// response comes there.
+    fn hand_over(&mut self, upgrade: Option<Box<str>>, cx: &mut Context<'_>) {
+        self.answering = Answering::Nobody;
+        self.responses.end(true, cx);
+        if let Some(mut open) = self.waiting.pop_front() {
+            open.exchange.interim.push(101);
+            open.exchange.upgrade = upgrade;
+            if !open.request_done {
+                open.blemish(Evidence::Malformed);
+            }
+            open.exchange.evidence = open.blemish.unwrap_or(Evidence::Complete);
+            self.handover = Some(Handover { exchange: open.exchange, used: 0 });
+        }
+        self.become_opaque(Anomaly::Upgraded, cx);
     }
 
     fn note_interim(&mut self, status: u16, at: Timestamp) {

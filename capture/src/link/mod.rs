@@ -16,7 +16,7 @@ mod network;
 
 use std::net::SocketAddr;
 
-use crate::{Anomaly, Timestamp};
+use crate::{Anomalies, Anomaly, Limits, Timestamp};
 
 /// A packet as a source delivers it.
 #[derive(Clone, Copy, Debug)]
@@ -103,12 +103,31 @@ pub(crate) struct Segment<'a> {
 pub(crate) enum Refused {
     /// It is no TCP over IP: nothing is wrong with it.
     NotTcp,
+    /// It is a fragment: the segment comes when its packet is whole.
+    Held,
     /// Something is.
     Odd(Anomaly),
 }
 
+/// Finds segments in packets; remembers fragments until their packet is whole.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {}
+
+impl Decoder {
+    /// Finds the TCP segment in `packet`. What is odd about it, and yet tolerated, is noted in
+    /// `anomalies`.
+    pub(crate) fn segment<'a>(
+        &'a mut self,
+        packet: &Packet<'a>,
+        _limits: &Limits,
+        _anomalies: &mut Anomalies,
+    ) -> Result<Segment<'a>, Refused> {
+        segment(packet)
+    }
+}
+
 /// Finds the TCP segment in `packet`.
-pub(crate) fn segment<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, Refused> {
+fn segment<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, Refused> {
     let ip = match packet.link {
         LinkType::Ethernet => ethernet(packet.data)?,
         LinkType::LinuxSll => linux_sll(packet.data)?,

@@ -35,6 +35,14 @@ pub(crate) struct Chunk<'a> {
     pub(crate) peer_offset: u64,
 }
 
+impl<'a> Chunk<'a> {
+    /// What of it lies after its first `used` bytes, if anything does.
+    pub(crate) fn after(self, used: usize) -> Option<Chunk<'a>> {
+        let bytes = self.bytes.get(used..).filter(|rest| !rest.is_empty())?;
+        Some(Chunk { offset: self.offset + used as u64, bytes, ..self })
+    }
+}
+
 /// Why bytes of a direction will never come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GapCause {
@@ -55,6 +63,17 @@ pub(crate) struct Gap {
     pub(crate) at: Timestamp,
     /// Why.
     pub(crate) cause: GapCause,
+    /// Whether `len` is known.
+    pub(crate) extent: Extent,
+}
+
+/// How well the length of a [`Gap`] is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// To the byte: what follows it can be counted off.
+    Exact,
+    /// An estimate, from what was encrypted: what follows it has no known place in its message.
+    Estimated,
 }
 
 /// Where a conversation's bytes and news go.

@@ -7,6 +7,7 @@ mod losses;
 use std::collections::VecDeque;
 
 use super::*;
+use crate::keylog::KeyLog;
 use crate::{Anomalies, Anomaly, Body, Response};
 
 /// A connection under test, and both ends of it: keeps offsets and acknowledgements as TCP would.
@@ -52,6 +53,7 @@ impl Wire {
 
     fn run(&mut self, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
         let mut cx = Context {
+            keys: &KeyLog::default(),
             limits: &self.limits,
             anomalies: &mut self.anomalies,
             body_bytes: &mut self.body_bytes,
@@ -76,7 +78,9 @@ impl Wire {
         self.now = self.now + std::time::Duration::from_micros(10);
         let (offset, at) = (self.sent[direction as usize], self.now);
         self.sent[direction as usize] += bytes.len() as u64;
-        self.run(|c, cx| c.push(direction, Chunk { offset, bytes, at, peer_offset }, cx));
+        self.run(|c, cx| {
+            let _ = c.push(direction, Chunk { offset, bytes, at, peer_offset }, cx);
+        });
         self
     }
 
@@ -91,7 +95,9 @@ impl Wire {
     fn lose(&mut self, direction: Direction, len: u64, cause: GapCause) -> &mut Self {
         let (offset, at) = (self.sent[direction as usize], self.now);
         self.sent[direction as usize] += len;
-        self.run(|c, cx| c.gap(direction, Gap { offset, len, at, cause }, cx));
+        self.run(|c, cx| {
+            c.gap(direction, Gap { offset, len, at, cause, extent: Extent::Exact }, cx)
+        });
         self
     }
 
