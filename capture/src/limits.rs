@@ -39,8 +39,9 @@ pub struct Limits {
     pub head_fields: usize,
     /// Bytes kept per body. Default 1 MiB. Larger bodies keep this prefix, length and digest.
     pub body_bytes: usize,
-    /// Bytes kept in bodies of unfinished messages over all flows. Default 64 MiB. Above it new
-    /// bodies keep length and digest only ([`crate::Anomaly::BodyBudgetReached`]).
+    /// Bytes kept in bodies of unfinished exchanges over all flows. Default 64 MiB. Above it new
+    /// bodies keep length and digest only, and above a quarter more (for the digests) only the
+    /// length: then the exchange is `Truncated` ([`crate::Anomaly::BodyBudgetReached`] each).
     pub body_bytes_total: usize,
     /// Requests of one connection waiting for a response. Default 256. Above it the oldest leaves
     /// as `Truncated` ([`crate::Anomaly::PipelineTooDeep`]).

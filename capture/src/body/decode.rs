@@ -73,6 +73,13 @@ impl DecodedHasher {
         }
     }
 
+    /// Bytes of memory held, near enough: each coding's output and its window of deflate. Windows
+    /// of brotli and zstd grow with what was sent (to 16 and 8 MiB at the most).
+    pub(super) fn held_bytes(&self) -> usize {
+        let stages = self.decoder.as_ref().map_or(0, |decoder| decoder.stages.len());
+        size_of::<Self>() + stages * (Decoder::OUTPUT_BYTES + (32 << 10))
+    }
+
     /// Takes the next bytes as sent.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.encoded_len += bytes.len() as u64;

@@ -23,6 +23,8 @@ pub(super) struct RequestHead {
     pub(super) method: Method,
     pub(super) framing: FramingFields,
     pub(super) notes: Notes,
+    /// Only an answer in HTTP shows that this is a request: its first line has no version.
+    pub(super) doubtful_line: bool,
 }
 
 /// The methods that decide how a response is framed (RFC 9112 §6.3).
@@ -50,6 +52,8 @@ pub(super) struct FramingFields {
     pub(super) coding: TransferCoding,
     /// There is an Upgrade field.
     pub(super) upgrade: bool,
+    /// A Connection field says `close`.
+    pub(super) closes: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +61,9 @@ pub(super) enum ContentLength {
     #[default]
     Absent,
     Known(u64),
-    /// Not a number, or several that differ.
+    /// Several numbers that differ, and which comes last.
+    Differing(u64),
+    /// Not a number.
     Bad,
 }
 
@@ -69,6 +75,8 @@ pub(super) enum TransferCoding {
     Chunked,
     /// chunked last, over codings that are not undone here.
     ChunkedOver,
+    /// chunked, and after it only names that no coding has.
+    ChunkedUnder,
     /// Ends in something else than chunked.
     Unknown,
 }
@@ -80,6 +88,9 @@ pub(super) struct Notes {
     pub(super) anomalies: Vec<Anomaly>,
     /// A line was left out: what it said is not known.
     pub(super) line_lost: bool,
+    /// Where the head ends, or what it says about the body, is written so that peers read it
+    /// differently: what follows the message has no certain place.
+    pub(super) doubtful: bool,
 }
 
 impl Notes {
@@ -109,6 +120,17 @@ pub(super) enum End {
     /// Nothing more will come: take the lines that are whole, up to the cap of fields. Without a
     /// whole start line it is [`Parsed::Need`] nevertheless.
     Cut,
+    /// It is known to end with `bytes`.
+    Here,
+}
+
+/// What to make of a first line that has a method and no version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubtful {
+    /// It may be a request: that of HTTP/0.9 (RFC 1945 §5, Simple-Request) or a mistyped one.
+    Taken,
+    /// It is none.
+    Refused,
 }
 
 /// Reads a request's head at the start of `bytes`. `expected_fields` is for the allocation.
@@ -116,16 +138,18 @@ pub(super) fn parse_request(
     bytes: &[u8],
     max_fields: usize,
     expected_fields: usize,
+    doubtful: Doubtful,
     end: End,
 ) -> Parsed<RequestHead> {
     let mut notes = Notes::default();
     let Some((line, after)) = start_line(bytes, &mut notes) else {
-        let garbage = cannot_be_request(bytes);
+        let garbage = cannot_be_request(bytes, doubtful);
         return if garbage { Parsed::Bad(Anomaly::BadRequestLine) } else { Parsed::Need };
     };
-    let Some((version, method, target)) = request_line(bytes, line, &mut notes) else {
+    let Some(line) = request_line(bytes, line, doubtful, &mut notes) else {
         return Parsed::Bad(Anomaly::BadRequestLine);
     };
+    let RequestLine { version, method, target, doubtful: doubtful_line } = line;
     let kind = match &bytes[method.clone()] {
         b"HEAD" => Method::Head,
         b"CONNECT" => Method::Connect,
@@ -138,7 +162,7 @@ pub(super) fn parse_request(
         LinesRead::Done { used } => {
             let first_line = [Span::new(method), Span::new(target), Span::default()];
             let (fields, framing, notes) = lines.into_fields(&bytes[..used], first_line);
-            let head = RequestHead { version, fields, method: kind, framing, notes };
+            let head = RequestHead { version, fields, method: kind, framing, notes, doubtful_line };
             Parsed::Done { used, head }
         }
     }
@@ -174,7 +198,7 @@ pub(super) fn parse_response(
 /// Reads a trailer section that ends with its empty line.
 pub(super) fn parse_trailers(bytes: &[u8], max_fields: usize) -> Parsed<(Fields, Notes)> {
     let mut lines = FieldLines::new(Notes::default(), 0);
-    match lines.read(bytes, 0, max_fields, End::Awaited) {
+    match lines.read(bytes, 0, max_fields, End::Here) {
         LinesRead::Need => Parsed::Need,
         LinesRead::Bad(anomaly) => Parsed::Bad(anomaly),
         LinesRead::Done { used } => {
@@ -189,7 +213,7 @@ pub(super) fn parse_trailers(bytes: &[u8], max_fields: usize) -> Parsed<(Fields,
 pub(super) fn starts_with_request_line(bytes: &[u8]) -> Option<bool> {
     let mut notes = Notes::default();
     if let Some((line, _)) = start_line(bytes, &mut notes) {
-        let parts = request_line(bytes, line, &mut notes);
+        let parts = request_line(bytes, line, Doubtful::Refused, &mut notes);
         return Some(parts.is_some() && notes.anomalies.is_empty());
     }
     let text = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -226,8 +250,6 @@ pub(super) enum Scanned {
 }
 
 impl HeadBuffer {
-    /// Memory kept from one head to the next.
-    const KEPT_BYTES: usize = 4 << 10;
     /// Prefix within which garbage is told from a start line.
     const TELLING_BYTES: usize = 96;
 
@@ -242,6 +264,10 @@ impl HeadBuffer {
         let in_start_line = self.line_start == 0;
         let piece = &piece[..piece.len().min(cap.saturating_sub(before) + 1)];
         let mut from = 0;
+        if let Some(used) = self.ends_with_bare_cr(piece) {
+            self.bytes.extend_from_slice(&piece[..used]);
+            return Scanned::Whole { used };
+        }
         while let Some(at) = memchr(b'\n', &piece[from..]) {
             let end = from + at;
             let empty = self.is_empty_line(&piece[..end]);
@@ -250,6 +276,10 @@ impl HeadBuffer {
             if empty && self.line_start <= cap {
                 self.bytes.extend_from_slice(&piece[..from]);
                 return Scanned::Whole { used: from };
+            }
+            if let Some(used) = self.ends_with_bare_cr(piece) {
+                self.bytes.extend_from_slice(&piece[..used]);
+                return Scanned::Whole { used };
             }
         }
         self.bytes.extend_from_slice(piece);
@@ -270,6 +300,20 @@ impl HeadBuffer {
         }
     }
 
+    /// Where the head ends in `piece`, if the line from `line_start` on is empty but for a CR that
+    /// no LF follows (see [`FieldLines::read`]).
+    fn ends_with_bare_cr(&self, piece: &[u8]) -> Option<usize> {
+        let before = self.bytes.len();
+        let at = |place: usize| match place.checked_sub(before) {
+            Some(place) => piece.get(place),
+            None => self.bytes.get(place),
+        };
+        let ends = self.line_start > 0
+            && at(self.line_start) == Some(&b'\r')
+            && at(self.line_start + 1).is_some_and(|&next| next != b'\n');
+        ends.then(|| (self.line_start + 1).saturating_sub(before))
+    }
+
     /// What was taken so far.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -280,24 +324,20 @@ impl HeadBuffer {
         self.bytes.is_empty()
     }
 
-    /// Forgets what was taken, and gives back the memory of an unusually large head.
+    /// Forgets what was taken, and gives its memory back: a connection that waits holds none.
     pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(Self::KEPT_BYTES);
-        self.line_start = 0;
+        *self = Self::default();
     }
 }
 
 /// Whether `bytes` can be no beginning of a request, by their first line or as much as there is of
 /// it.
-pub(super) fn cannot_be_request(bytes: &[u8]) -> bool {
-    /// Longer than any registered method.
-    const LONGEST_METHOD: usize = 64;
+pub(super) fn cannot_be_request(bytes: &[u8], doubtful: Doubtful) -> bool {
     let mut notes = Notes::default();
     if let Some((line, _)) = start_line(bytes, &mut notes) {
-        return request_line(bytes, line, &mut notes).is_none();
+        return request_line(bytes, line, doubtful, &mut notes).is_none();
     }
-    let end = memchr(b' ', bytes).unwrap_or(bytes.len());
+    let end = bytes.iter().position(|&b| is_blank(b)).unwrap_or(bytes.len());
     end > LONGEST_METHOD || !is_token(&bytes[..end])
 }
 
@@ -332,24 +372,95 @@ fn strip_cr(bytes: &[u8], start: usize, end: usize, notes: &mut Notes) -> usize 
     }
 }
 
-/// RFC 9112 §3: `method SP request-target SP HTTP-version`. A target with spaces in it is taken as
-/// sent, and noted.
-fn request_line(bytes: &[u8], line: Range, notes: &mut Notes) -> Option<(Version, Range, Range)> {
+/// Longer than any registered method.
+const LONGEST_METHOD: usize = 64;
+
+/// A request's first line.
+struct RequestLine {
+    version: Version,
+    method: Range,
+    target: Range,
+    /// It has no version.
+    doubtful: bool,
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`.
+fn request_line(
+    bytes: &[u8],
+    line: Range,
+    doubtful: Doubtful,
+    notes: &mut Notes,
+) -> Option<RequestLine> {
     let text = &bytes[line.clone()];
-    let method_len = memchr(b' ', text)?;
-    let version_at = memchr::memrchr(b' ', text)? + 1;
-    if !is_token(&text[..method_len]) {
+    let method_len = memchr(b' ', text).unwrap_or(text.len());
+    let version_at = memchr::memrchr(b' ', text).map_or(text.len(), |at| at + 1);
+    if let Some((version, true)) = version(&text[version_at..])
+        && is_token(&text[..method_len])
+        && let Some(target) = text.get(method_len + 1..version_at - 1)
+        && !target.is_empty()
+        && memchr(b' ', target).is_none()
+    {
+        let start = line.start;
+        let target = start + method_len + 1..start + version_at - 1;
+        return Some(RequestLine {
+            version,
+            method: start..start + method_len,
+            target,
+            doubtful: false,
+        });
+    }
+    let line = loose_request_line(bytes, line)?;
+    if line.doubtful && doubtful == Doubtful::Refused {
         return None;
     }
-    let (version, exact) = version(&text[version_at..])?;
-    let target = (line.start + method_len + 1)..(line.start + version_at - 1);
-    if target.start >= target.end {
+    notes.note(Anomaly::BadRequestLine);
+    Some(line)
+}
+
+/// A first line by its words. RFC 9112 §3: a recipient may take any white space for the SP between
+/// them. The target is the second word; a version after more than one other word is none that
+/// could be relied on, but shows that a request was meant.
+fn loose_request_line(bytes: &[u8], line: Range) -> Option<RequestLine> {
+    let word_from = |from: usize| -> Option<Range> {
+        let rest = &bytes[from..line.end];
+        let start = from + rest.iter().position(|&b| !is_blank(b))?;
+        let len = bytes[start..line.end].iter().position(|&b| is_blank(b));
+        Some(start..len.map_or(line.end, |len| start + len))
+    };
+    let method = word_from(line.start).filter(|method| method.start == line.start)?;
+    let name = &bytes[method.clone()];
+    if name.len() > LONGEST_METHOD || !is_token(name) {
         return None;
     }
-    if !exact || memchr(b' ', &bytes[target.clone()]).is_some() {
-        notes.note(Anomaly::BadRequestLine);
+    let target = word_from(method.end).unwrap_or(method.end..method.end);
+    let rest = trim_blank(bytes, target.end..line.end);
+    let last = bytes[rest.clone()].iter().rposition(|&b| is_blank(b)).map_or(0, |at| at + 1);
+    let (version, doubtful) = match version(&bytes[rest.start + last..rest.end]) {
+        Some((version, _)) if last == 0 => (version, false),
+        Some(_) => (Version::Unknown, false),
+        None => (Version::Unknown, true),
+    };
+    // RFC 9113 §3.4: the method of HTTP/2's preface, which is no request.
+    let meant = name != b"PRI" && name.iter().all(|b| matches!(b, b'A'..=b'Z' | b'-' | b'_'));
+    if doubtful && !meant {
+        return None;
     }
-    Some((version, line.start..line.start + method_len, target))
+    Some(RequestLine { version, method, target, doubtful })
+}
+
+/// RFC 9112 §3: what may stand between the words of a request line.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
+}
+
+fn trim_blank(bytes: &[u8], mut range: Range) -> Range {
+    while range.start < range.end && is_blank(bytes[range.start]) {
+        range.start += 1;
+    }
+    while range.start < range.end && is_blank(bytes[range.end - 1]) {
+        range.end -= 1;
+    }
+    range
 }
 
 /// RFC 9112 §4: `HTTP-version SP status-code SP [reason-phrase]`. The last SP may be missing.
@@ -421,10 +532,20 @@ impl FieldLines {
         }
         let mut last = Last::None;
         loop {
+            // RFC 9112 §2.2 calls a CR without LF invalid. Ours: alone in its line it ends the
+            // head, as it does for the peers that take a CR for a line's end.
+            if bytes.get(at) == Some(&b'\r') && bytes.get(at + 1).is_some_and(|&b| b != b'\n') {
+                self.doubt_bare_cr();
+                return LinesRead::Done { used: at + 1 };
+            }
             let Some(len) = memchr(b'\n', &bytes[at..]) else {
                 return match end {
                     End::Awaited => LinesRead::Need,
                     End::Cut => LinesRead::Done { used: at },
+                    End::Here => {
+                        self.doubt_bare_cr();
+                        LinesRead::Done { used: bytes.len() }
+                    }
                 };
             };
             let line = at..strip_cr(bytes, at, at + len, &mut self.notes);
@@ -437,7 +558,7 @@ impl FieldLines {
                 },
                 _ if self.fields.len() == max_fields => {
                     return match end {
-                        End::Awaited => LinesRead::Bad(Anomaly::TooManyFields),
+                        End::Awaited | End::Here => LinesRead::Bad(Anomaly::TooManyFields),
                         End::Cut => LinesRead::Done { used: at },
                     };
                 }
@@ -452,6 +573,11 @@ impl FieldLines {
             }
             at = next;
         }
+    }
+
+    fn doubt_bare_cr(&mut self) {
+        self.notes.note(Anomaly::BareCr);
+        self.notes.doubtful = true;
     }
 
     fn leave_out(&mut self) {
@@ -496,8 +622,9 @@ impl FieldLines {
         }
     }
 
-    /// Takes what a field says about the message's length, by the name's length first.
-    fn recognise(&mut self, name: &[u8], value: &[u8]) {
+    /// Takes what a field says about the message's body, by the name's length first. True for a
+    /// field that says something of it.
+    fn recognise(&mut self, name: &[u8], value: &[u8]) -> bool {
         match (name.len(), name[0] | 0x20) {
             (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
                 self.framing.length = self.framing.length.and(value);
@@ -505,9 +632,25 @@ impl FieldLines {
             (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 self.framing.coding = self.framing.coding.and(value);
             }
-            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => self.framing.upgrade = true,
-            _ => {}
+            // RFC 9112 §2.2: a CR in a line makes it invalid, or stands for SP.
+            (16, b'c') if name.eq_ignore_ascii_case(b"content-encoding") => {
+                if memchr(b'\r', value).is_some() {
+                    self.doubt_bare_cr();
+                }
+            }
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => {
+                self.framing.closes |= value
+                    .split(|&b| b == b',')
+                    .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+                return false;
+            }
+            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.framing.upgrade = true;
+                return false;
+            }
+            _ => return false,
         }
+        true
     }
 
     fn into_fields(mut self, head: &[u8], first_line: [Span; 3]) -> (Fields, FramingFields, Notes) {
@@ -516,17 +659,22 @@ impl FieldLines {
             return (fields, self.framing, self.notes);
         }
         let mut bytes = head.to_vec();
-        for (index, value) in self.folded {
+        for (index, value) in &self.folded {
             let start = bytes.len();
-            bytes.extend_from_slice(&value);
-            self.fields[index].1 = Span::new(start..bytes.len());
+            bytes.extend_from_slice(value);
+            self.fields[*index].1 = Span::new(start..bytes.len());
         }
         // A framing field may have been folded: what it says is known only now.
         let fields = Fields::from_parts(bytes, first_line, self.fields);
         self.framing = FramingFields::default();
         let mut again = Self { fields: Vec::new(), folded: Vec::new(), ..Self::new(self.notes, 0) };
-        for (name, value) in fields.iter() {
-            again.recognise(name, value);
+        let mut folded = self.folded.iter().map(|&(index, _)| index).peekable();
+        for (index, (name, value)) in fields.iter().enumerate() {
+            let was_folded = folded.next_if_eq(&index).is_some();
+            let frames = again.recognise(name, value);
+            // RFC 9112 §5.2 has the line break stand for SP, and lets a server refuse it: peers
+            // differ, so what is folded here is read, and not relied on.
+            again.notes.doubtful |= was_folded && frames;
         }
         (fields, again.framing, again.notes)
     }
@@ -542,12 +690,16 @@ impl ContentLength {
             self = match (self, decimal(part.trim_ascii())) {
                 (Self::Absent, Some(length)) => Self::Known(length),
                 (Self::Known(known), Some(length)) if known == length => self,
+                (Self::Known(_) | Self::Differing(_), Some(length)) => Self::Differing(length),
                 _ => Self::Bad,
             };
         }
         self
     }
 }
+
+/// The transfer codings there are besides chunked (RFC 9112 §7.2): any other name is of none.
+const CODINGS: [&[u8]; 5] = [b"compress", b"deflate", b"gzip", b"x-compress", b"x-gzip"];
 
 impl TransferCoding {
     /// This and the codings of one more Transfer-Encoding value.
@@ -562,10 +714,16 @@ impl TransferCoding {
                     Self::Absent => Self::Chunked,
                     Self::Unknown => Self::ChunkedOver,
                     // RFC 9112 §7.1: not to be applied more than once.
-                    Self::Chunked | Self::ChunkedOver => Self::Unknown,
+                    Self::Chunked | Self::ChunkedOver | Self::ChunkedUnder => Self::Unknown,
                 }
             } else {
-                Self::Unknown
+                let applied = CODINGS.iter().any(|coding| name.eq_ignore_ascii_case(coding));
+                match self {
+                    Self::Chunked | Self::ChunkedOver | Self::ChunkedUnder if !applied => {
+                        Self::ChunkedUnder
+                    }
+                    _ => Self::Unknown,
+                }
             };
         }
         self

@@ -121,6 +121,8 @@ pub(crate) struct Conversation {
     packets: u64,
     /// Segments in a row that lie outside any window.
     strays: u8,
+    /// Whose RST ended it, and with which sequence number.
+    reset: Option<(Direction, u32)>,
 }
 
 /// The peer has acknowledged bytes that the tap has not seen.
@@ -223,6 +225,17 @@ impl Conversation {
             || segment.ack.is_some_and(|ack| !other.is_near_begin(ack))
     }
 
+    /// Whether a segment after a RST shows that the RST was none: a forged one, or one that its
+    /// receiver refused (RFC 5961 §3.2, RFC 2385 §2.0). Either nothing had been said and the
+    /// handshake goes on, or who is said to have broken off speaks on, right where the RST stood.
+    pub(crate) fn outlives_reset(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let Some((by, seq)) = self.reset else { return false };
+        if segment.syn {
+            return self.streams.iter().all(|stream| stream.next() == 0);
+        }
+        direction == by && segment.seq == seq && !segment.rst && !segment.payload.is_empty()
+    }
+
     fn both(&mut self, direction: Direction) -> [&mut Stream; 2] {
         let [to_server, to_client] = &mut self.streams;
         match direction {
@@ -299,6 +312,7 @@ impl Conversation {
             stream.release(caps);
         }
         self.proofs = [None; 2];
+        self.reset = Some((direction, segment.seq));
         sink.reset(direction, segment.at);
         Course::Closed
     }
