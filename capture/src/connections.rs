@@ -104,7 +104,7 @@ impl Connections {
 
     /// Takes a segment.
     pub(crate) fn push(&mut self, segment: &Segment<'_>, outlet: &mut Outlet<'_>) {
-        self.latest = segment.at;
+        let before = std::mem::replace(&mut self.latest, segment.at);
         if !self.targets.is_empty() && !self.is_followed(segment) {
             outlet.counters.other_addresses += 1;
             return;
@@ -120,6 +120,8 @@ impl Connections {
                     self.open(key, segment, outlet);
                 }
             }
+            // A capture point that writes packets twice may do so after the flow is forgotten.
+            None if !segment.syn && segment.at + self.limits.flow_linger < before => {}
             None => self.open(key, segment, outlet),
         }
         while self.held.state > self.limits.state_bytes

@@ -16,11 +16,12 @@ pub struct Limits {
     /// How long a hole may wait for a late segment when nothing was heard that proves it lost.
     /// Default 2 s; then it is a Gap.
     pub reorder_timeout: Duration,
-    /// How long a hole may wait once the peer has acknowledged bytes in it: they passed, so they
-    /// are only late in the capture, or lost to it. Default 20 ms; then it is a Gap. It also
-    /// bounds how long bytes wait for what their packet acknowledged.
+    /// How long a hole waits at least once the peer has acknowledged bytes in it: they passed, so
+    /// they are only late in the capture, or lost to it. Default 20 ms. Then, and after
+    /// `gap_grace_packets`, it is a Gap; on a flow with fewer packets after `reorder_timeout`. It
+    /// also bounds how long bytes wait for what their packet acknowledged.
     pub gap_grace: Duration,
-    /// Packets of the flow that may pass meanwhile. Default 16; then it is a Gap.
+    /// Packets of the flow that pass meanwhile at least. Default 16.
     pub gap_grace_packets: u32,
     /// Bytes of connection state over all flows: heads in progress, requests that wait, HPACK
     /// tables, TLS records. Default 64 MiB. Above it the flow idle the longest is dropped

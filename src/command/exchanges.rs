@@ -139,14 +139,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn content_encoding(fields: &Fields) -> Option<String> {
-    // RFC 9110 §5.6.1.2: empty elements of a list are to be ignored.
-    let codings: Vec<String> = fields
-        .get_all(b"content-encoding")
-        .flat_map(|value| value.split(|&b| b == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|coding| !coding.is_empty())
-        .map(text)
-        .collect();
+    let codings: Vec<String> = fields.get_all(b"content-encoding").map(text).collect();
     (!codings.is_empty()).then(|| codings.join(","))
 }
 

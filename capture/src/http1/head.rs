@@ -613,7 +613,8 @@ impl FieldLines {
         }
         if let Some((_, joined)) = self.folded.last_mut() {
             let more = &bytes[trim(bytes, line)];
-            if !more.is_empty() {
+            // RFC 9110 §5.6.1.2: an empty element adds nothing to a list.
+            if !matches!(more, b"" | b",") {
                 if !joined.is_empty() {
                     joined.push(b' ');
                 }

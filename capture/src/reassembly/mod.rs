@@ -11,9 +11,9 @@
 //! - A byte is given once. Where segments overlap, the first to come wins.
 //! - A chunk is given only after the other direction was given (as bytes or as a Gap) up to what
 //!   the chunk's packet acknowledged: no response comes before the request that it answers.
-//! - A hole is a Gap when the peer acknowledged its bytes and a grace has passed (they may only
-//!   be late in the capture), or after `Limits::reorder_timeout`, or at a cap. Nothing waits
-//!   for longer.
+//! - A hole is a Gap when the peer acknowledged its bytes and a grace has passed, in time and in
+//!   packets (they may only be late in the capture), or after `Limits::reorder_timeout`, or at a
+//!   cap. Nothing waits for longer.
 
 mod stream;
 
@@ -136,6 +136,14 @@ struct Proof {
     packet: u64,
 }
 
+impl Proof {
+    /// When the bytes are given up, if no more packets of the flow pass than `packets`.
+    fn due_at(&self, packets: u64, limits: &Limits) -> Timestamp {
+        let passed = packets - self.packet >= u64::from(limits.gap_grace_packets);
+        self.at + if passed { limits.gap_grace } else { limits.reorder_timeout }
+    }
+}
+
 /// Segments in a row outside any window after which they are taken for another connection whose
 /// SYN was not seen. One or two come of damage or of an old duplicate.
 const STRAYS: u8 = 8;
@@ -203,7 +211,8 @@ impl Conversation {
 
     /// When [`Conversation::expire`] has something to do, at the earliest.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Timestamp> {
-        let proven = self.proofs.iter().flatten().map(|proof| proof.at + limits.gap_grace);
+        let proven =
+            self.proofs.iter().flatten().map(|proof| proof.due_at(self.packets, limits));
         let waiting = self.streams.iter().filter_map(Stream::hole).map(|hole| hole.since);
         proven.chain(waiting.map(|since| since + limits.reorder_timeout)).min()
     }
@@ -349,11 +358,9 @@ impl Conversation {
                 packet: self.packets,
             });
         }
+        let packets = self.packets;
         let proven = proof
-            .filter(|proof| {
-                now.since(proof.at) >= limits.gap_grace
-                    || self.packets - proof.packet >= u64::from(limits.gap_grace_packets)
-            })
+            .filter(|proof| now >= proof.due_at(packets, limits))
             .map(|proof| proof.to);
         proven.or_else(|| {
             stream
