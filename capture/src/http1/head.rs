@@ -348,11 +348,12 @@ pub(super) fn cannot_be_response(bytes: &[u8]) -> bool {
     if let Some((line, _)) = start_line(bytes, &mut notes) {
         return status_line(bytes, line, &mut notes).is_none();
     }
-    let len = bytes.len().min(VERSION_PREFIX.len());
-    !bytes[..len].eq_ignore_ascii_case(&VERSION_PREFIX[..len])
+    let len = bytes.len().min(STATUS_PREFIX.len());
+    !bytes[..len].eq_ignore_ascii_case(&STATUS_PREFIX[..len])
 }
 
 const VERSION_PREFIX: &[u8] = b"HTTP/1.";
+const STATUS_PREFIX: &[u8] = b"HTTP/";
 
 type Range = std::ops::Range<usize>;
 
@@ -467,7 +468,14 @@ fn trim_blank(bytes: &[u8], mut range: Range) -> Range {
 fn status_line(bytes: &[u8], line: Range, notes: &mut Notes) -> Option<(Version, u16, Range)> {
     let text = &bytes[line.clone()];
     let version_len = memchr(b' ', text)?;
-    let (version, exact) = version(&text[..version_len])?;
+    let (version, exact) = match version(&text[..version_len]) {
+        Some(told) => told,
+        None if is_other_version(&text[..version_len]) => {
+            notes.doubtful = true;
+            (Version::Unknown, false)
+        }
+        None => return None,
+    };
     let digits = text.get(version_len + 1..version_len + 4)?;
     if !digits.iter().all(u8::is_ascii_digit) || digits[0] == b'0' {
         return None;
@@ -495,6 +503,17 @@ fn version(text: &[u8]) -> Option<(Version, bool)> {
         _ => return None,
     };
     prefix.eq_ignore_ascii_case(VERSION_PREFIX).then_some((version, prefix == VERSION_PREFIX))
+}
+
+/// Whether `text` is a version as HTTP/1 has it, but none of its own: `HTTP/2.0`, `HTTP/1.01`. Some
+/// servers write them; how they mean the rest to be read cannot be relied on.
+fn is_other_version(text: &[u8]) -> bool {
+    let Some((name, numbers)) = text.split_at_checked(STATUS_PREFIX.len()) else { return false };
+    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let mut parts = numbers.splitn(2, |&b| b == b'.');
+    name.eq_ignore_ascii_case(STATUS_PREFIX)
+        && parts.next().is_some_and(digits)
+        && parts.next().is_some_and(digits)
 }
 
 /// Field lines of one head as they are read.

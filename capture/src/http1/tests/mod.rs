@@ -509,6 +509,21 @@ fn a_response_whose_length_cannot_be_told_ends_with_the_connection_if_it_says_so
 }
 
 #[test]
+fn a_status_line_of_a_version_there_is_not_is_read_and_not_relied_on() {
+    for version in ["HTTP/2.0", "HTTP/1.01", "http/0.9"] {
+        let said = format!("{version} 200 ok\r\nContent-Length: 2\r\n\r\nhi");
+        let (response, evidence) = answer_to_get(said.as_bytes());
+        assert_eq!((evidence, response.body.kept()), (Evidence::Malformed, &b"hi"[..]));
+        assert_eq!(response.version, Version::Unknown);
+    }
+    for line in ["HTTP/1\0.1 200 ok", "HTTP 200 ok", "HTTP/1. 200 ok", "ICY 200 OK"] {
+        let mut wire = Wire::new();
+        wire.client(get("/")).server(format!("{line}\r\n\r\n")).finish();
+        assert_eq!(wire.left(), ["/ - malformed"], "{line}");
+    }
+}
+
+#[test]
 fn names_of_no_coding_do_not_hide_chunked() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: lalala, chunked, lalala\r\n";
     let (response, evidence) = answer_to_get(format!("{head}\r\n2\r\nhi\r\n0\r\n\r\n").as_bytes());
