@@ -707,7 +707,7 @@ impl ContentLength {
     /// invalid.
     fn and(mut self, value: &[u8]) -> Self {
         for part in value.split(|&b| b == b',') {
-            self = match (self, decimal(part.trim_ascii())) {
+            self = match (self, decimal(&part[trim(part, 0..part.len())])) {
                 (Self::Absent, Some(length)) => Self::Known(length),
                 (Self::Known(known), Some(length)) if known == length => self,
                 (Self::Known(_) | Self::Differing(_), Some(length)) => Self::Differing(length),
@@ -725,7 +725,8 @@ impl TransferCoding {
     /// This and the codings of one more Transfer-Encoding value.
     fn and(mut self, value: &[u8]) -> Self {
         for part in value.split(|&b| b == b',') {
-            let name = part.split(|&b| b == b';').next().unwrap_or(part).trim_ascii();
+            let name = part.split(|&b| b == b';').next().unwrap_or(part);
+            let name = &name[trim(name, 0..name.len())];
             self = if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
                 // RFC 2616 §3.6 knew identity as "no coding".
                 self

@@ -211,8 +211,7 @@ impl Conversation {
 
     /// When [`Conversation::expire`] has something to do, at the earliest.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Timestamp> {
-        let proven =
-            self.proofs.iter().flatten().map(|proof| proof.due_at(self.packets, limits));
+        let proven = self.proofs.iter().flatten().map(|proof| proof.due_at(self.packets, limits));
         let waiting = self.streams.iter().filter_map(Stream::hole).map(|hole| hole.since);
         proven.chain(waiting.map(|since| since + limits.reorder_timeout)).min()
     }
@@ -359,9 +358,8 @@ impl Conversation {
             });
         }
         let packets = self.packets;
-        let proven = proof
-            .filter(|proof| now >= proof.due_at(packets, limits))
-            .map(|proof| proof.to);
+        let proven =
+            proof.filter(|proof| now >= proof.due_at(packets, limits)).map(|proof| proof.to);
         proven.or_else(|| {
             stream
                 .hole()
