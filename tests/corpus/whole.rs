@@ -127,18 +127,16 @@ fn judged(corpus: &Corpus, part: &str) -> (Vec<Entry>, Verdict) {
     let folder = TempDir::new().unwrap();
     let into = folder.path().join("exchanges.jsonl");
     let entries = corpus.entries(part);
-    let (keyed, plain): (Vec<_>, Vec<_>) = entries
-        .iter()
-        .filter(|entry| !waits(&entry.name))
-        .partition(|entry| entry.keylog.is_some());
-    let plain: Vec<_> = plain.iter().map(|entry| entry.path.as_path()).collect();
-    corpus.exchanges(&plain, &into);
-    for entry in keyed {
-        let keylog = entry.keylog.as_deref().unwrap();
-        corpus.exchanges(&[Path::new("--keylog"), keylog, &entry.path], &into);
+    for entry in entries.iter().filter(|entry| !waits(&entry.name)) {
+        match entry.keylog.as_deref() {
+            Some(keys) => corpus.exchanges(&[Path::new("--keylog"), keys, &entry.path], &into),
+            None => corpus.exchanges(&[&entry.path], &into),
+        }
     }
     let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let verdict = corpus.check(&[part], &into, &names, &[]);
+    let index = corpus.root.join(part).join("index.csv");
+    let options = ["--index", index.to_str().unwrap()];
+    let verdict = corpus.check(&[part], &into, &names, &options);
     (entries, verdict)
 }
 
