@@ -96,6 +96,13 @@ impl Connections {
         (self.held.early, self.held.bodies, self.held.state, self.flows.len())
     }
 
+    /// What is counted for connection state, counted anew.
+    #[cfg(test)]
+    pub(crate) fn state_recounted(&mut self) -> usize {
+        let flows = self.flows.iter_mut();
+        flows.filter_map(|flow| flow.session.as_ref()).map(Session::held_bytes).sum()
+    }
+
     /// To change caps on the way.
     #[cfg(test)]
     pub(crate) fn limits_mut(&mut self) -> &mut Limits {
@@ -417,3 +424,6 @@ impl Sink for Feed<'_> {
         self.context.anomalies.note(anomaly);
     }
 }
+
+#[cfg(test)]
+mod tests;
