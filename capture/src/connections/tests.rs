@@ -107,13 +107,13 @@ fn a_flow_that_says_nothing_costs_no_more_than_its_slot() {
 }
 
 #[test]
-fn a_million_half_open_flows_are_as_many_as_the_cap_lets_be() {
+fn half_open_flows_are_as_many_as_the_cap_lets_be() {
     let mut bench = Bench::new(Limits { flows: 10_000, ..Limits::default() });
-    for n in 0..1_000_000 {
+    for n in 0..200_000 {
         bench.push(Segment { syn: true, ..segment(client(n), server(), 99, None) });
     }
     assert_eq!(bench.connections.open_flows(), 10_000);
-    assert_eq!(bench.count(Anomaly::FlowTableFull), 990_000);
+    assert_eq!(bench.count(Anomaly::FlowTableFull), 190_000);
     assert_eq!(bench.most, [0, 0, 0]);
     bench.settle();
 }
@@ -235,6 +235,64 @@ fn floods_of_early_bytes_stay_inside_their_budget() {
     }
     assert!(bench.most[0] <= 2 << 20, "{}", bench.most[0]);
     assert!(bench.count(Anomaly::ReorderCapReached) > 0);
+    bench.settle();
+}
+
+#[test]
+fn a_reset_that_its_own_sender_outlives_was_none() {
+    // A forged RST, or one whose signature (RFC 2385) the server refused.
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let answered = |first: &mut dyn FnMut(&mut Bench)| {
+        let mut bench = Bench::new(Limits::default());
+        first(&mut bench);
+        bench.say(client(0), 0, request);
+        let ack = Some(100 + request.len() as u32);
+        bench.push(Segment { payload: response, ..segment(server(), client(0), 500, ack) });
+        let left = bench.left;
+        bench.settle();
+        left
+    };
+    let reset = Segment { rst: true, ..segment(client(0), server(), 100, Some(500)) };
+    let mut after_the_greeting = |bench: &mut Bench| {
+        bench.greet(client(0));
+        bench.push(reset);
+    };
+    assert_eq!(answered(&mut after_the_greeting), 1);
+    // The server's RST comes before its own SYN.
+    let refusal = Segment { rst: true, ..segment(server(), client(0), 0, Some(100)) };
+    let mut before_the_greeting = |bench: &mut Bench| {
+        bench.push(Segment { syn: true, ..segment(client(0), server(), 99, None) });
+        bench.push(refusal);
+        bench.push(Segment { syn: true, ..segment(server(), client(0), 499, Some(100)) });
+    };
+    assert_eq!(answered(&mut before_the_greeting), 1);
+    // One that ends what was said stays one, whatever comes again.
+    let mut bench = Bench::new(Limits::default());
+    bench.greet(client(0));
+    bench.say(client(0), 0, request);
+    let seq = 100 + request.len() as u32;
+    bench.push(Segment { rst: true, ..segment(client(0), server(), seq, Some(500)) });
+    assert_eq!(bench.left, 1);
+    bench.say(client(0), 0, request);
+    bench.greet(client(0));
+    bench.say(client(0), 0, request);
+    assert_eq!(bench.left, 1);
+    bench.settle();
+}
+
+#[test]
+fn a_server_guessed_by_its_port_is_told_by_what_it_says() {
+    // Joined in the middle; the server's port is the higher one.
+    let (low, high) = ("10.0.0.1:80".parse().unwrap(), "10.0.0.2:50051".parse().unwrap());
+    let mut bench = Bench::new(Limits::default());
+    bench.push(Segment { payload: b"rest of a body", ..segment(high, low, 7, Some(100)) });
+    let request = b"GET /a HTTP/1.1\r\n\r\n";
+    bench.push(Segment { payload: request, ..segment(low, high, 100, Some(21)) });
+    let response = b"HTTP/1.1 204 No Content\r\n\r\n";
+    let ack = Some(100 + request.len() as u32);
+    bench.push(Segment { payload: response, ..segment(high, low, 21, ack) });
+    assert_eq!(bench.left, 1);
     bench.settle();
 }
 

@@ -416,3 +416,6 @@ impl tls::Plaintext for Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
