@@ -260,6 +260,7 @@ impl HeadBuffer {
 
     /// Takes bytes up to the end of the head.
     pub(super) fn push(&mut self, piece: &[u8], cap: usize) -> Scanned {
+        work::note(piece.len());
         let before = self.bytes.len();
         let in_start_line = self.line_start == 0;
         let piece = &piece[..piece.len().min(cap.saturating_sub(before) + 1)];
@@ -333,6 +334,7 @@ impl HeadBuffer {
 /// Whether `bytes` can be no beginning of a request, by their first line or as much as there is of
 /// it.
 pub(super) fn cannot_be_request(bytes: &[u8], doubtful: Doubtful) -> bool {
+    work::note(bytes.len());
     let mut notes = Notes::default();
     if let Some((line, _)) = start_line(bytes, &mut notes) {
         return request_line(bytes, line, doubtful, &mut notes).is_none();
@@ -344,6 +346,7 @@ pub(super) fn cannot_be_request(bytes: &[u8], doubtful: Doubtful) -> bool {
 /// Whether `bytes` can be no beginning of a response, by their first line or as much as there is of
 /// it.
 pub(super) fn cannot_be_response(bytes: &[u8]) -> bool {
+    work::note(bytes.len());
     let mut notes = Notes::default();
     if let Some((line, _)) = start_line(bytes, &mut notes) {
         return status_line(bytes, line, &mut notes).is_none();
@@ -550,6 +553,7 @@ impl FieldLines {
             LeftOut,
         }
         let mut last = Last::None;
+        work::note(bytes.len());
         loop {
             // RFC 9112 §2.2 calls a CR without LF invalid. Ours: alone in its line it ends the
             // head, as it does for the peers that take a CR for a line's end.
@@ -791,3 +795,25 @@ const TCHAR: [bool; 256] = {
     }
     table
 };
+
+/// Bytes looked at, counted for the test that holds heads to linear time.
+pub(super) mod work {
+    #[cfg(test)]
+    thread_local! {
+        static BYTES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
+
+    /// Counts `bytes`; nothing outside tests.
+    pub(super) fn note(bytes: usize) {
+        #[cfg(test)]
+        BYTES.with(|all| all.set(all.get() + bytes));
+        #[cfg(not(test))]
+        let _ = bytes;
+    }
+
+    /// What was counted on this thread since the last time.
+    #[cfg(test)]
+    pub(in crate::http1) fn taken() -> usize {
+        BYTES.with(|all| all.replace(0))
+    }
+}

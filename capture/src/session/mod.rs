@@ -90,7 +90,7 @@ impl Session {
         let sniff = Sniff {
             tls: !self.inside,
             // Only what a connection begins with introduces it.
-            handshake: !self.info.late_join && !(self.behind.proxy && self.behind.socks),
+            handshake: !(self.info.late_join || self.behind.proxy && self.behind.socks),
             behind: self.behind,
         };
         match &mut self.speaks {

@@ -420,7 +420,9 @@ fn a_cr_alone_in_its_line_ends_a_head_that_is_not_relied_on() {
         let mut wire = Wire::new();
         wire.client(get("/"));
         let said = b"HTTP/1.1 200 OK\r\nA: b\r\n\rContent-Length: 2\r\n\r\nhi";
-        said.chunks(size).for_each(|piece| drop(wire.server(piece)));
+        for piece in said.chunks(size) {
+            wire.server(piece);
+        }
         wire.fin(ToClient);
         let exchange = wire.next();
         assert_eq!(summary(&exchange), "/ 200 malformed", "in pieces of {size}");
@@ -441,7 +443,9 @@ fn a_request_line_is_read_by_its_words() {
         for size in [1, 5, 1000] {
             let mut wire = Wire::new();
             let said = format!("{line}\r\nHost: a\r\n\r\n");
-            said.as_bytes().chunks(size).for_each(|piece| drop(wire.client(piece)));
+            for piece in said.as_bytes().chunks(size) {
+                wire.client(piece);
+            }
             wire.server(ok(""));
             let exchange = wire.next();
             assert_eq!(exchange.evidence, Evidence::Complete, "{line}");
@@ -564,6 +568,34 @@ fn what_never_spoke_http_yields_no_exchange_and_one_note() {
     let mut wire = Wire::new();
     wire.server("220 mail ready\r\n").client("EHLO a\r\n").finish();
     assert_eq!((wire.left().len(), wire.count(Anomaly::NotHttp)), (0, 1));
+}
+
+#[test]
+fn a_head_costs_as_much_a_byte_however_long_it_is_and_however_it_is_cut() {
+    let shapes: [fn(usize) -> String; 4] = [
+        |len| format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(len)),
+        |len| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(len)),
+        |len| format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(len / 6)),
+        |len| format!("GET / HTTP/1.1\r\nX: y\r\n{}\r\n", " z\r\n".repeat(len / 4)),
+    ];
+    for shape in shapes {
+        for size in [1, 2, 3, 100, 1_460] {
+            for len in [2_000, 20_000, 200_000] {
+                let limits = Limits { head_fields: 1 << 20, ..Limits::default() };
+                let mut wire = Wire::with(limits, false);
+                let said = shape(len);
+                head::work::taken();
+                for piece in said.as_bytes().chunks(size) {
+                    wire.client(piece);
+                }
+                let looked = head::work::taken();
+                // Once for its end, once to read it, and its beginning to tell whether it is one.
+                assert!(looked <= 3 * said.len() + 20_000, "{looked} for {} by {size}", said.len());
+                wire.server(ok(""));
+                assert_eq!(wire.left().len(), 1);
+            }
+        }
+    }
 }
 
 #[test]
