@@ -1,7 +1,8 @@
 //! The captures with packets lost, doubled, moved, cut: nothing is invented, and nothing is wrong.
 //!
 //! Times are left out: where the first copy of a packet is lost, the second one's time is what the
-//! tap saw.
+//! tap saw. The checker pairs like requests of one connection in their order: where the first of two
+//! is lost it holds the second against it, which some seeds (`TAPDIFF_SEEDS`) bring about.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
