@@ -29,6 +29,8 @@ pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
 pub(crate) struct Config {
     /// Interfaces to capture on; `analyze` needs none.
     pub(crate) interfaces: Vec<String>,
+    /// Whether tunnels pass the kernel's filter.
+    pub(crate) tunnels: bool,
     /// Bytes captured per packet.
     pub(crate) snaplen_bytes: u32,
     /// Kernel buffer per interface.
@@ -127,6 +129,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
+            tunnels: false,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
             limits: Limits::default(),
@@ -213,6 +216,7 @@ impl Config {
         let limits = &self.limits;
         writeln!(out, "[capture]")?;
         writeln!(out, "interfaces = {}", list(&self.interfaces))?;
+        writeln!(out, "tunnels = {}", self.tunnels)?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
@@ -304,6 +308,7 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     if let Some(twice) = captured_twice(&config.interfaces) {
         section.note(&span, twice);
     }
+    config.tunnels = section.boolean("tunnels", config.tunnels);
     let mut number = |key, range, default: usize| {
         usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
     };
@@ -591,6 +596,18 @@ ignore = "body:/price"
         let spelled_out = Config::parse("config.toml", &uncommented).unwrap();
         assert_eq!(spelled_out.effective(), example.effective());
         assert!(uncommented.contains("\nsnaplen_bytes = "));
+    }
+
+    #[test]
+    fn tunnels_are_captured_where_they_are_asked_for() {
+        let tunnels = |line: &str| {
+            let text = GOOD.replace("[capture]", &format!("[capture]\n{line}"));
+            Config::parse("config.toml", &text).map(|config| config.tunnels)
+        };
+        assert!(!tunnels("").unwrap());
+        assert!(tunnels("tunnels = true").unwrap());
+        let said = tunnels("tunnels = 1").unwrap_err().to_string();
+        assert!(said.contains("config.toml:3: 'tunnels' must be true or false"), "{said}");
     }
 
     #[test]
