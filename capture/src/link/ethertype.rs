@@ -4,6 +4,11 @@ use super::frame::{Frame, u16_at};
 use super::framing::{ethernet, pppoe};
 use super::{Next, Refused, TRUNCATED, gre, network};
 
+/// IPv4 comes next.
+pub(super) const IPV4: Next = Next::EtherType(0x0800);
+/// IPv6 comes next.
+pub(super) const IPV6: Next = Next::EtherType(0x86dd);
+
 /// Goes on to the protocol that `ethertype` names.
 pub(super) fn payload(ethertype: u16, frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
     match ethertype {

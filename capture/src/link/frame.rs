@@ -1,6 +1,6 @@
 //! The cursor on a packet: what is left of it, and what the snap length cut off behind that.
 
-use super::{Refused, TRUNCATED};
+use super::{Packet, Refused, TRUNCATED};
 
 /// The rest of a packet, from the header that is read next.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,13 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// All of a packet.
+    pub(super) fn of_packet(packet: &Packet<'a>) -> Self {
+        // A wire length below what was captured is a contradiction; what was captured is certain.
+        let beyond = (packet.original_len as usize).saturating_sub(packet.data.len());
+        Self { data: packet.data, beyond }
+    }
+
     /// Bytes it had on the wire.
     pub(super) fn on_wire(self) -> usize {
         self.data.len() + self.beyond

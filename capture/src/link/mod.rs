@@ -105,6 +105,9 @@ impl Decoder {
         limits: &Limits,
         anomalies: &mut Anomalies,
     ) -> Result<Segment<'a>, Refused> {
+        if let Some(segment) = plain(packet) {
+            return Ok(segment);
+        }
         match Walk::of_packet(packet)?.run()? {
             Found::Segment(segment) => Ok(segment),
             Found::Fragment(fragment) => self.join(&fragment, packet.at, limits, anomalies),
@@ -142,6 +145,15 @@ impl Decoder {
             packet = fragments.push(&inner, at, limits, anomalies)?;
         }
         Err(Refused::Odd(Anomaly::TunnelTooDeep))
+    }
+}
+
+/// The segment of a packet that has nothing between link header, IP and TCP, which most are: what
+/// [`Walk`] would find, four times as fast. `None` for every other packet.
+fn plain<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+    match framing::start(packet.link, Frame::of_packet(packet)).ok()? {
+        (Next::Ip | ethertype::IPV4 | ethertype::IPV6, frame) => network::plain(packet.at, frame),
+        _ => None,
     }
 }
 
@@ -183,10 +195,7 @@ enum Found<'a> {
 
 impl<'a> Walk<'a> {
     fn of_packet(packet: &Packet<'a>) -> Result<Self, Refused> {
-        // A wire length below what was captured is a contradiction; what was captured is certain.
-        let beyond = (packet.original_len as usize).saturating_sub(packet.data.len());
-        let frame = Frame { data: packet.data, beyond };
-        let (next, frame) = framing::start(packet.link, frame)?;
+        let (next, frame) = framing::start(packet.link, Frame::of_packet(packet))?;
         Ok(Self { at: packet.at, next, frame, route: Route::NONE, guessed: false })
     }
 

@@ -34,6 +34,30 @@ pub(super) enum Content<'a> {
     Part(Fragment<'a>),
 }
 
+/// The segment of an IP packet that holds nothing but a whole TCP segment. `None` for any other.
+pub(super) fn plain(at: Timestamp, frame: Frame<'_>) -> Option<Segment<'_>> {
+    let (source, destination, payload) = match frame.data.first()? >> 4 {
+        4 => {
+            let header = Ipv4HeaderSlice::from_slice(frame.data).ok()?;
+            if header.protocol() != ip_number::TCP || header.is_fragmenting_payload() {
+                return None;
+            }
+            let payload = ipv4_payload(&header, frame).ok()?;
+            (header.source_addr().into(), header.destination_addr().into(), payload)
+        }
+        6 => {
+            let header = Ipv6HeaderSlice::from_slice(frame.data).ok()?;
+            if header.next_header() != ip_number::TCP {
+                return None;
+            }
+            let payload = ipv6_payload(&header, frame).ok()?;
+            (header.source_addr().into(), header.destination_addr().into(), payload)
+        }
+        _ => return None,
+    };
+    tcp(at, Route { source, destination }, payload).ok()
+}
+
 /// Reads an IP header.
 pub(super) fn ip(frame: Frame<'_>) -> Result<(Route, Content<'_>), Refused> {
     match frame.data.first().ok_or(TRUNCATED)? >> 4 {
@@ -45,14 +69,7 @@ pub(super) fn ip(frame: Frame<'_>) -> Result<(Route, Content<'_>), Refused> {
 
 fn ipv4(frame: Frame<'_>) -> Result<(Route, Content<'_>), Refused> {
     let header = Ipv4HeaderSlice::from_slice(frame.data).map_err(|_| TRUNCATED)?;
-    let header_len = header.slice().len();
-    let packet = match usize::from(header.total_len()) {
-        // Segmentation offload leaves 0 where a packet above 64 KiB does not fit the field.
-        0 => frame,
-        len if len < header_len => return Err(TRUNCATED),
-        len => frame.limit(len),
-    };
-    let payload = packet.skip(header_len)?;
+    let payload = ipv4_payload(&header, frame)?;
     let route = Route {
         source: header.source_addr().into(),
         destination: header.destination_addr().into(),
@@ -78,17 +95,34 @@ fn ipv4(frame: Frame<'_>) -> Result<(Route, Content<'_>), Refused> {
 
 fn ipv6(frame: Frame<'_>) -> Result<(Route, Content<'_>), Refused> {
     let header = Ipv6HeaderSlice::from_slice(frame.data).map_err(|_| TRUNCATED)?;
-    let payload = frame.skip(header.slice().len())?;
-    let payload = match usize::from(header.payload_length()) {
-        // A jumbogram (RFC 2675 §3), or segmentation offload as above.
-        0 => jumbo_len(header.next_header(), payload).map_or(payload, |len| payload.limit(len)),
-        len => payload.limit(len),
-    };
+    let payload = ipv6_payload(&header, frame)?;
     let route = Route {
         source: header.source_addr().into(),
         destination: header.destination_addr().into(),
     };
     Ok((route, Content::Whole(header.next_header(), payload)))
+}
+
+/// What comes after an IPv4 header, as long as it says.
+fn ipv4_payload<'a>(header: &Ipv4HeaderSlice<'_>, frame: Frame<'a>) -> Result<Frame<'a>, Refused> {
+    let header_len = header.slice().len();
+    let packet = match usize::from(header.total_len()) {
+        // Segmentation offload leaves 0 where a packet above 64 KiB does not fit the field.
+        0 => frame,
+        len if len < header_len => return Err(TRUNCATED),
+        len => frame.limit(len),
+    };
+    packet.skip(header_len)
+}
+
+/// What comes after an IPv6 header, as long as it says.
+fn ipv6_payload<'a>(header: &Ipv6HeaderSlice<'_>, frame: Frame<'a>) -> Result<Frame<'a>, Refused> {
+    let payload = frame.skip(header.slice().len())?;
+    Ok(match usize::from(header.payload_length()) {
+        // A jumbogram (RFC 2675 §3), or segmentation offload as above.
+        0 => jumbo_len(header.next_header(), payload).map_or(payload, |len| payload.limit(len)),
+        len => payload.limit(len),
+    })
 }
 
 /// The length in the jumbo payload option, which stands in the first header after IPv6's.
