@@ -149,7 +149,7 @@ impl Decoder {
 }
 
 /// The segment of a packet that has nothing between link header, IP and TCP, which most are: what
-/// [`Walk`] would find, four times as fast. `None` for every other packet.
+/// [`Walk`] would find, for half its price. `None` for every other packet.
 fn plain<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     match framing::start(packet.link, Frame::of_packet(packet)).ok()? {
         (Next::Ip | ethertype::IPV4 | ethertype::IPV6, frame) => network::plain(packet.at, frame),
@@ -228,6 +228,9 @@ impl<'a> Walk<'a> {
                     return Err(TRUNCATED);
                 }
                 self.guessed = false;
+                if let Some(segment) = network::plain(self.at, self.frame) {
+                    return Ok(Some(Found::Segment(segment)));
+                }
                 let (route, content) = network::ip(self.frame)?;
                 self.route = route;
                 match content {

@@ -42,7 +42,7 @@ fn piece(header: &[u8], id: u16, offset: usize, more: bool, data: &[u8]) -> Vec<
         let len = u16::try_from(20 + data.len()).unwrap();
         header[2..4].copy_from_slice(&len.to_be_bytes());
         header[4..6].copy_from_slice(&id.to_be_bytes());
-        header[6..8].copy_from_slice(&(offset / 8 | u16::from(more) << 13).to_be_bytes());
+        header[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
     } else {
         let len = u16::try_from(8 + data.len()).unwrap();
         header[4..6].copy_from_slice(&len.to_be_bytes());

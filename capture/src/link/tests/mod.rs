@@ -39,12 +39,17 @@ fn ipv6_packet() -> Vec<u8> {
     bytes
 }
 
-/// The segment of a packet that is no fragment.
+/// The segment of a packet that is no fragment, by both ways where there are two.
 fn segment<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, Refused> {
-    match Walk::of_packet(packet)?.run()? {
+    let walk = || match Walk::of_packet(packet)?.run()? {
         Found::Segment(segment) => Ok(segment),
         Found::Fragment(_) => Err(Refused::Held),
+    };
+    let found = walk();
+    if let Some(segment) = plain(packet) {
+        assert_eq!(Ok(segment), found, "the short way and the long way lead to one place");
     }
+    found
 }
 
 fn packet(link: LinkType, data: &[u8]) -> Packet<'_> {
