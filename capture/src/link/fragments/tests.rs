@@ -130,7 +130,11 @@ fn a_fragment_that_is_all_of_its_ipv6_packet_waits_for_nothing() {
     let packet = ipv6(&payload(50));
     let (header, whole) = packet.split_at(40);
     let alone = piece(header, 7, 0, false, whole);
-    assert_eq!(Bench::default().push(&alone), Ok(payload(50)));
+    let mut bench = Bench::default();
+    // Nor do others of its identification mingle with it.
+    assert_eq!(bench.push(&piece(header, 7, 8, true, &[b'x'; 16])), HELD);
+    assert_eq!(bench.push(&alone), Ok(payload(50)));
+    assert_eq!(bench.noted(), []);
 }
 
 #[test]

@@ -121,6 +121,13 @@ fn ethernet_padding_is_no_payload() {
 }
 
 #[test]
+fn what_comes_after_an_ipv6_packet_is_no_payload() {
+    let data = [ipv6_packet(), b"frame check sequence".to_vec()].concat();
+    let segment = segment(&packet(LinkType::RawIp, &data)).unwrap();
+    assert_eq!((segment.payload, segment.cut), (PAYLOAD, 0));
+}
+
+#[test]
 fn an_offloaded_packet_without_a_length_reaches_to_the_end_of_the_packet() {
     let mut v4 = ipv4_packet();
     v4[2..4].copy_from_slice(&[0, 0]);

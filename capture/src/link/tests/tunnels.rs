@@ -192,6 +192,45 @@ fn ethernet_padding_behind_a_tunnel_is_no_payload() {
 }
 
 #[test]
+fn a_packet_without_a_length_ends_with_the_tunnel_around_it() {
+    let mut v4 = ipv4_packet();
+    v4[2..4].copy_from_slice(&[0, 0]);
+    let len = |more: usize| u16::try_from(v4.len() + more).unwrap().to_be_bytes();
+    let gtp = [&[0x30, 255][..], &len(0), &[0, 0, 0, 1], &v4].concat();
+    let l2tp = [&[0x40, 2][..], &len(10), &[0, 1, 0, 2, 0, 0x21], &v4].concat();
+    let pptp = [&[0x20, 1, 0x88, 0x0b][..], &len(2), &[0, 7, 0, 0x21], &v4].concat();
+    let pppoe = [&[2; 12][..], &[0x88, 0x64, 0x11, 0, 0, 1], &len(2), &[0, 0x21], &v4].concat();
+    let after = |packet: &[u8]| behind(packet, b"trailer");
+    let cases = [
+        ("GTP-U", in_udp(2152, 2152, &after(&gtp))),
+        ("L2TP", in_udp(1701, 1701, &after(&l2tp))),
+        ("PPTP", in_ipv4(47, &after(&pptp))),
+        ("PPPoE", in_ipv4(97, &behind(&[0x30, 0], &after(&pppoe)))),
+    ];
+    for (name, data) in cases {
+        let segment = segment(&packet(LinkType::RawIp, &data))
+            .unwrap_or_else(|why| panic!("{name}: {why:?}"));
+        assert_eq!((segment.payload, segment.cut), (PAYLOAD, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_packet_longer_than_the_tunnel_around_it_shows_that_it_is_none() {
+    for (name, data) in tunnels().into_iter().filter(|(_, data)| data[0] == 0x45 && data[9] == 17) {
+        let mut data = data;
+        let (inner_len, len_at) = if name.contains("Teredo") {
+            (ipv6_packet().len(), 4)
+        } else {
+            (ipv4_packet().len(), 2)
+        };
+        // With VLAN tags or without, the inner packet comes last.
+        let inner = data.len() - inner_len;
+        data[inner + len_at] = 1;
+        assert_eq!(segment(&packet(LinkType::RawIp, &data)), Err(Refused::NotTcp), "{name}",);
+    }
+}
+
+#[test]
 fn udp_that_only_shares_a_port_with_a_tunnel_is_no_tcp_and_nothing_is_wrong_with_it() {
     let junk = [b"\x08 no tunnel".as_slice(), &[0x5a; 90]].concat();
     let http = behind(b"\x08\0\0\0\0\0\0\0", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
