@@ -102,3 +102,15 @@ impl LinkType {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_link_type_has_a_number_and_is_listed() {
+        let by_number: Vec<LinkType> = (0..1_000).filter_map(LinkType::from_number).collect();
+        assert!(LinkType::ALL.iter().all(|link| by_number.contains(link)));
+        assert!(by_number.iter().all(|link| LinkType::ALL.contains(link)));
+    }
+}
