@@ -7,8 +7,8 @@ use super::LiveConfig;
 use crate::{AddressPattern, LinkType, Target};
 
 /// Addresses above which the filter goes by port alone: the kernel takes 4,096 instructions, and
-/// every packet of the host walks through them. This many IPv6 addresses take some 3,500.
-const ADDRESSES_MAX: usize = 24;
+/// every packet of the host walks through them. This many IPv6 addresses take some 3,600 at worst.
+const ADDRESSES_MAX: usize = 20;
 
 /// The filter, in libpcap's language, that passes what can hold TCP segments to and from the
 /// targets of `config`, or all TCP where there are none. It may pass more (the tap sorts the
