@@ -1,7 +1,7 @@
 //! What an EtherType announces: IP, or one of the headers that stand before it.
 
 use super::frame::{Frame, u16_at};
-use super::framing::{ethernet, pppoe};
+use super::framing::{ethernet, ppp, pppoe};
 use super::{Next, Refused, TRUNCATED, gre, network};
 
 /// IPv4 comes next.
@@ -27,7 +27,7 @@ pub(super) fn payload(ethertype: u16, frame: Frame<'_>) -> Result<(Next, Frame<'
         0x894f => service_chain(frame),
         // Only behind GRE.
         0x6558 => ethernet(frame),
-        0x880b => super::framing::ppp(frame),
+        0x880b => ppp(frame),
         0x88be | 0x22eb => gre::erspan(ethertype, frame),
         0x883e => gre::wccp(frame),
         _ => Err(Refused::NotTcp),
@@ -47,7 +47,7 @@ pub(super) fn mpls(frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
     if entry[2] & 1 == 0 {
         return Ok((Next::Mpls, rest));
     }
-    // RFC 4928 §3: IP begins with 4 or 6, and a control word with 0 so that nobody takes it for
+    // RFC 4928: IP begins with 4 or 6, and a control word with 0 so that nobody takes it for
     // IP. An Ethernet frame without control word may begin with any of them.
     let first = *rest.data.first().ok_or(TRUNCATED)?;
     match first >> 4 {

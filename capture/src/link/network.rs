@@ -1,4 +1,7 @@
-//! IP and TCP heads, sliced by etherparse.
+//! IP and TCP heads, sliced by etherparse, and extension headers.
+//!
+//! Lengths come from IP alone. What it does not say (0, as offloading hosts write it) comes from the
+//! jumbo payload option, or is all that is left of the packet.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,7 +11,7 @@ use etherparse::{
 
 use super::fragments::{Fragment, Key};
 use super::frame::{Frame, u16_at, u32_at};
-use super::{Next, Refused, Segment, TRUNCATED, gre, tunnel};
+use super::{Next, Refused, Segment, TRUNCATED, framing, gre, tunnel};
 use crate::Timestamp;
 
 /// From whom to whom an IP packet goes.
@@ -189,9 +192,9 @@ pub(super) fn inside(
         }
         ip_number::IPV4 | ip_number::IPV6 => (Next::Ip, frame),
         ip_number::GRE => gre::gre(frame)?,
-        // RFC 4023 §3, RFC 3378 §3.
+        // RFC 4023, RFC 3378.
         ip_number::MPLS_IN_IP => (Next::Mpls, frame),
-        ip_number::ETHER_IP => super::framing::ethernet(frame.skip(2)?)?,
+        ip_number::ETHER_IP => framing::ethernet(frame.skip(2)?)?,
         ip_number::IPV6_FRAG => return fragment(route, frame),
         _ => {
             let len = match extension_len(number, frame.data) {
@@ -212,7 +215,7 @@ pub(super) fn inside(
 fn fragment(route: Route, frame: Frame<'_>) -> Result<Inside<'_>, Refused> {
     let header = Ipv6FragmentHeaderSlice::from_slice(frame.data).map_err(|_| TRUNCATED)?;
     let payload = frame.skip(header.slice().len())?;
-    // RFC 6946 §4: a fragment that is all of its packet is processed alone.
+    // RFC 6946: a fragment that is all of its packet is processed alone.
     if !header.is_fragmenting_payload() {
         return Ok(Inside::Next(Next::InIp(header.next_header()), payload));
     }
