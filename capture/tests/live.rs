@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use capture::source::live::{Interface, LiveConfig, LiveError, Wait};
 use capture::{Evidence, Exchange, Leg, Limits, Origin, ServiceId, Tap, Target};
+use etherparse::PacketBuilder;
 
 fn target(address: SocketAddr) -> Target {
     Target { origin: Origin { service: ServiceId(0), leg: Leg::Primary }, address: address.into() }
@@ -101,6 +102,48 @@ fn exchanges_over_ipv6_loopback_are_captured() {
         return;
     }
     talk("lo", "::1");
+}
+
+/// A connection from 10.7.0.1 to 10.7.0.2:8080 with one exchange, each packet in VXLAN.
+fn overlay_packets() -> Vec<Vec<u8>> {
+    let (client, server) = (([10, 7, 0, 1], 40_000), ([10, 7, 0, 2], 8080));
+    let packet = |(from, from_port), (to, to_port), seq, ack: Option<u32>, syn, payload: &[u8]| {
+        let tcp = PacketBuilder::ethernet2([1; 6], [2; 6])
+            .ipv4(from, to, 64)
+            .tcp(from_port, to_port, seq, 65_000);
+        let tcp = if syn { tcp.syn() } else { tcp.psh() };
+        let tcp = match ack {
+            Some(ack) => tcp.ack(ack),
+            None => tcp,
+        };
+        let mut bytes = vec![8, 0, 0, 0, 0, 0, 7, 0];
+        tcp.write(&mut bytes, payload).unwrap();
+        bytes
+    };
+    let end = 101 + u32::try_from(REQUEST.len()).unwrap();
+    vec![
+        packet(client, server, 100, None, true, b""),
+        packet(server, client, 500, Some(101), true, b""),
+        packet(client, server, 101, Some(501), false, REQUEST),
+        packet(server, client, 501, Some(end), false, RESPONSE),
+    ]
+}
+
+#[test]
+fn an_exchange_inside_a_tunnel_is_captured_where_tunnels_are_asked_for() {
+    let server: SocketAddr = "10.7.0.2:8080".parse().unwrap();
+    let config = LiveConfig::new("lo", vec![target(server)]);
+    let mut without = Interface::open(&config).unwrap();
+    let mut with = Interface::open(&LiveConfig { tunnels: true, ..config }).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the test is the tunnel's end")]
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for packet in overlay_packets() {
+        socket.send_to(&packet, "127.0.0.1:4789").unwrap();
+    }
+    let (_, exchanges) = capture_exchanges(&mut with, server, 1);
+    assert_eq!(exchanges[0].server, server);
+    assert_eq!(exchanges[0].evidence, Evidence::Complete);
+    assert_eq!(without.drain(1_000, |packet| panic!("{packet:?}")), Ok(0));
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
 pub(crate) struct Config {
     /// Interfaces to capture on; `analyze` needs none.
     pub(crate) interfaces: Vec<String>,
+    /// Whether tunnels pass the kernel's filter.
+    pub(crate) tunnels: bool,
     /// Bytes captured per packet.
     pub(crate) snaplen_bytes: u32,
     /// Kernel buffer per interface.
@@ -128,6 +130,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
+            tunnels: false,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
             limits: Limits::default(),
@@ -213,6 +216,7 @@ impl Config {
     fn write_effective(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "[capture]")?;
         writeln!(out, "interfaces = {}", list(&self.interfaces))?;
+        writeln!(out, "tunnels = {}", self.tunnels)?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
@@ -297,6 +301,7 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     if let Some(twice) = captured_twice(&config.interfaces) {
         section.note(&span, twice);
     }
+    config.tunnels = section.boolean("tunnels", config.tunnels);
     let mut number = |key, range, default: usize| {
         usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
     };
@@ -570,6 +575,18 @@ ignore = "body:/price"
         for line in example.effective().lines().take_while(|line| *line != "[pairing]") {
             assert!(uncommented.lines().any(|its| its == line), "{line}");
         }
+    }
+
+    #[test]
+    fn tunnels_are_captured_where_they_are_asked_for() {
+        let tunnels = |line: &str| {
+            let text = GOOD.replace("[capture]", &format!("[capture]\n{line}"));
+            Config::parse("config.toml", &text).map(|config| config.tunnels)
+        };
+        assert!(!tunnels("").unwrap());
+        assert!(tunnels("tunnels = true").unwrap());
+        let said = tunnels("tunnels = 1").unwrap_err().to_string();
+        assert!(said.contains("config.toml:3: 'tunnels' must be true or false"), "{said}");
     }
 
     #[test]

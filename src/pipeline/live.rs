@@ -113,6 +113,7 @@ fn open_one(name: &str, config: &Config) -> Result<Interface, Failure> {
         snaplen_bytes: config.snaplen_bytes,
         kernel_buffer_bytes: config.kernel_buffer_bytes,
         targets: config.targets(),
+        tunnels: config.tunnels,
     });
     interface.map_err(|error| match error {
         LiveError::NotPermitted { .. } => Failure::environment(format!(

@@ -30,6 +30,10 @@ pub struct LiveConfig {
     pub interface: String,
     /// What to filter for in the kernel; empty for every TCP packet.
     pub targets: Vec<Target>,
+    /// Whether every packet of a tunnel (VXLAN, GENEVE, GRE, IP in IP, MPLS, GTP-U and the like)
+    /// passes the filter too. Default no: which connections are inside, only the tap can tell, so
+    /// it is shown all of them.
+    pub tunnels: bool,
     /// Bytes kept of a packet. Default 262_144: all of any packet, offloaded ones too. What is
     /// longer is cut ([`crate::Anomaly::PacketCut`]).
     pub snaplen_bytes: u32,
@@ -45,6 +49,7 @@ impl LiveConfig {
         Self {
             interface: interface.into(),
             targets,
+            tunnels: false,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
         }
@@ -109,7 +114,7 @@ impl Interface {
             last: Stat { received: 0, dropped: 0, if_dropped: 0 },
             stats: LiveStats::default(),
         };
-        let filter = bpf_filter(&config.targets, interface.link);
+        let filter = bpf_filter(config, interface.link);
         interface
             .capture
             .filter(&filter, true)
