@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) snaplen_bytes: u32,
     /// Kernel buffer per interface.
     pub(crate) kernel_buffer_bytes: u32,
+    /// Files that tell TLS keys, read as they grow.
+    pub(crate) key_logs: Vec<PathBuf>,
     /// Bounds of the tap.
     pub(crate) limits: Limits,
     /// Bounds of the pairing window.
@@ -129,6 +131,7 @@ impl Default for Config {
             interfaces: Vec::new(),
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
+            key_logs: Vec::new(),
             limits: Limits::default(),
             window: Window::default(),
             queue_exchanges: 16_384,
@@ -213,6 +216,11 @@ impl Config {
         let limits = &self.limits;
         writeln!(out, "[capture]")?;
         writeln!(out, "interfaces = {}", list(&self.interfaces))?;
+        let key_logs: Vec<String> =
+            self.key_logs.iter().map(|path| path.display().to_string()).collect();
+        writeln!(out, "keylog = {}", list(&key_logs))?;
+        writeln!(out, "tls_key_wait_ms = {}", limits.tls_key_wait.as_millis())?;
+        writeln!(out, "tls_held_bytes = {}", limits.tls_held_bytes)?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
@@ -304,6 +312,7 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     if let Some(twice) = captured_twice(&config.interfaces) {
         section.note(&span, twice);
     }
+    config.key_logs = unspanned(section.strings("keylog")).into_iter().map(PathBuf::from).collect();
     let mut number = |key, range, default: usize| {
         usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
     };
@@ -317,6 +326,7 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     limits.body_bytes = number("body_bytes", 0..=GIB, limits.body_bytes);
     limits.body_bytes_total =
         number("body_bytes_total", 1 << 20..=64 * GIB, limits.body_bytes_total);
+    limits.tls_held_bytes = number("tls_held_bytes", 16_384..=GIB, limits.tls_held_bytes);
     config.queue_exchanges = number("queue_exchanges", 64..=10_000_000, config.queue_exchanges);
     config.snaplen_bytes =
         narrow(&mut section, "snaplen_bytes", 96..=262_144, config.snaplen_bytes);
@@ -325,6 +335,8 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     let limits = &mut config.limits;
     limits.response_timeout =
         duration(&mut section, "response_timeout_ms", 100..=3_600_000, limits.response_timeout);
+    limits.tls_key_wait =
+        duration(&mut section, "tls_key_wait_ms", 0..=600_000, limits.tls_key_wait);
     limits.flow_idle_timeout = duration(
         &mut section,
         "flow_idle_timeout_ms",
