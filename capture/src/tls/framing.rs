@@ -1,7 +1,8 @@
 //! Records: where they begin and end in a direction's bytes.
 //!
 //! ```text
-//! record   0 type (1)   1 version (2)   3 length (2)   5 fragment …
+//! record      0 type (1)   1 version (2)   3 length (2)   5 fragment …
+//! old hello   0 length (2), highest bit set   2 type (1)   3 version (2)   5 the rest
 //! ```
 //!
 //! Owns the pieces of a record until it is whole, and the search for the next one after bytes were
@@ -61,6 +62,8 @@ pub(super) struct Framer {
     /// What the packet with its first byte acknowledged.
     acked: u64,
     state: State,
+    /// Something of it was seen: no old hello can follow.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,15 +112,13 @@ impl Framer {
                     if self.buffer.is_empty() {
                         self.acked = chunk.peer_offset;
                     }
-                    let wanted = match fragment_len(&self.buffer) {
-                        Some(len) => HEADER_LEN + len,
-                        None => HEADER_LEN,
-                    };
+                    let wanted = HEADER_LEN + fragment_len(&self.buffer).unwrap_or(0);
                     let taken = (wanted - self.buffer.len()).min(chunk.bytes.len());
                     self.buffer.extend_from_slice(&chunk.bytes[..taken]);
                     *rest = chunk.after(taken);
                     let offset = chunk.offset + taken as u64;
-                    if self.buffer.len() == HEADER_LEN && !is_header(&self.buffer) {
+                    let old_hello = !self.begun && is_old_hello(&self.buffer);
+                    if self.buffer.len() == HEADER_LEN && !is_header(&self.buffer) && !old_hello {
                         let len = self.buffer.len() as u64;
                         self.lose();
                         let cause = GapCause::Missing;
@@ -126,6 +127,7 @@ impl Framer {
                     if fragment_len(&self.buffer)
                         .is_some_and(|len| self.buffer.len() == HEADER_LEN + len)
                     {
+                        self.begun = true;
                         return Some(Item::Record(Record {
                             bytes: std::mem::take(&mut self.buffer),
                             at: chunk.at,
@@ -178,6 +180,7 @@ impl Framer {
     pub(super) fn lose(&mut self) {
         self.buffer = Vec::new();
         self.state = State::Lost;
+        self.begun = true;
     }
 
     /// Takes back the memory of a record, to use it again.
@@ -201,10 +204,19 @@ impl Framer {
     }
 }
 
-/// The length that a record's header tells, once there is a header.
+/// How many bytes follow a record's header, once there is a header.
 fn fragment_len(record: &[u8]) -> Option<usize> {
     let header = record.first_chunk::<HEADER_LEN>()?;
+    if is_old_hello(header) {
+        let len = usize::from(u16::from_be_bytes([header[0] & 0x7f, header[1]]));
+        return Some((2 + len).saturating_sub(HEADER_LEN));
+    }
     Some(usize::from(u16::from_be_bytes([header[3], header[4]])))
+}
+
+/// Whether bytes begin as the ClientHello of a client that also speaks SSL 2.0 (RFC 5246 §E.2).
+pub(super) fn is_old_hello(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x80.., _, 1, 3, 0..=3, ..])
 }
 
 /// Whether bytes can be a record's header: change_cipher_spec, alert, handshake, application data

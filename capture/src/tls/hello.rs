@@ -210,6 +210,20 @@ fn client_hello(body: &[u8]) -> Option<ClientHello> {
     Some(hello)
 }
 
+/// The ClientHello of a client that also speaks SSL 2.0, from its type on (RFC 5246 §E.2).
+pub(super) fn old_client_hello(message: &[u8]) -> Option<ClientHello> {
+    let mut reader = Reader(message);
+    reader.take(3)?;
+    let (suites, session, challenge) = (reader.u16()?, reader.u16()?, reader.u16()?);
+    reader.take(usize::from(suites) + usize::from(session))?;
+    let challenge = reader.take(usize::from(challenge))?;
+    // The challenge is the random, with zeros before it where it is shorter.
+    let mut random = [0; 32];
+    let start = random.len().checked_sub(challenge.len())?;
+    random[start..].copy_from_slice(challenge);
+    Some(ClientHello { random, server_name: None, alpn: None, early_data: false })
+}
+
 /// RFC 8446 §4.1.3, RFC 5246 §7.4.1.3.
 fn server_hello(body: &[u8]) -> Option<ServerHello> {
     let mut reader = Reader(body);

@@ -378,6 +378,11 @@ impl Connection {
                     self.handle(direction, message, record.at, cx, out);
                 }
             }
+            _ if framing::is_old_hello(&record.bytes) => {
+                if let Some(hello) = hello::old_client_hello(&record.bytes[2..]) {
+                    self.client_hello(hello);
+                }
+            }
             APPLICATION_DATA if self.early != EarlyData::Settled => {
                 // The handshake, or what tells of its keys, was not seen.
                 self.give_up(Anomaly::TlsWithoutKeys, cx, out);
@@ -880,13 +885,15 @@ impl Event {
     }
 }
 
-/// Whether `bytes` begin as a TLS record does; `None` where they are too few to tell.
+/// Whether `bytes` begin as a TLS connection does; `None` where they are too few to tell.
 pub(crate) fn begins_record(bytes: &[u8]) -> Option<bool> {
     match bytes {
-        [] => None,
         // RFC 8446 §5.1: handshake, legacy_record_version 3.x.
-        [0x16] => None,
         [0x16, 0x03, ..] => Some(true),
+        [] | [0x16] => None,
+        // RFC 5246 §E.2.
+        [0x80.., _, 1, 3, _, ..] => Some(framing::is_old_hello(bytes)),
+        [0x80..] | [0x80.., _] | [0x80.., _, 1] | [0x80.., _, 1, 3] => None,
         _ => Some(false),
     }
 }
