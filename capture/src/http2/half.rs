@@ -320,13 +320,13 @@ impl Payload {
             if self.prefix_have < self.prefix_len {
                 return (used, Event::Nothing);
             }
-            self.padding = u32::from(self.header.padding(&self.prefix[..self.prefix_len]));
+            let padding = u32::from(self.header.padding(&self.prefix[..self.prefix_len]));
             // §6.1: padding that leaves no room for itself is an error.
-            let Some(content) = self.content.checked_sub(self.padding) else {
+            let Some(content) = self.content.checked_sub(padding) else {
                 self.give_up();
                 return (used, Event::Bad(self.header));
             };
-            self.content = content;
+            (self.content, self.padding) = (content, padding);
             return (used, Event::Nothing);
         }
         if self.content > 0 {

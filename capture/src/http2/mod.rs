@@ -37,7 +37,7 @@ use streams::{Phase, Stream, Streams};
 use crate::context::Context;
 use crate::flow::{Direction, FlowInfo};
 use crate::reassembly::{Chunk, Extent, Gap, GapCause};
-use crate::{Anomaly, Evidence, Exchange, Limits, Timestamp};
+use crate::{Anomaly, Evidence, Exchange, Limits, Protocol, Timestamp};
 
 /// RFC 9113 §3.4: what a client sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -78,9 +78,9 @@ impl Connection {
         }
     }
 
-    /// A connection that began as HTTP/1.1 and was upgraded: `exchange` waits for its response on
-    /// stream 1. Both directions go on at these offsets.
-    pub(crate) fn upgraded(info: FlowInfo, exchange: Exchange) -> Self {
+    /// A connection that began as HTTP/1.1 and was upgraded at `at`: `exchange` waits for its
+    /// response on stream 1. Both directions go on at these offsets.
+    pub(crate) fn upgraded(info: FlowInfo, exchange: Exchange, at: Timestamp) -> Self {
         let mut connection = Self::new(FlowInfo { late_join: false, ..info });
         let request = exchange.request.as_ref();
         match request.and_then(|request| request.fields.get(b"http2-settings")) {
@@ -91,10 +91,9 @@ impl Connection {
             }
             None => connection.responses.forget_announced(),
         }
-        let timing = exchange.timing;
-        let at = timing.request_last.or(timing.request_head).unwrap_or(Timestamp::ZERO);
         let evidence = exchange.evidence;
-        let mut stream = Stream::new(Exchange { stream_id: Some(1), ..exchange }, at, 0);
+        let exchange = Exchange { protocol: Protocol::Http2, stream_id: Some(1), ..exchange };
+        let mut stream = Stream::new(exchange, at, 0);
         // RFC 7540 §3.2: the client has nothing more to send on it.
         stream.request.phase = Phase::Done;
         if evidence != Evidence::Complete {
@@ -240,7 +239,9 @@ impl Connection {
                     self.cut_block(direction, Evidence::Malformed, at, cx);
                     self.half_mut(direction).forget_table(Evidence::Malformed);
                 }
-                if let Some(stream) = self.streams.get_mut(header.stream) {
+                if (header.carries_block() || header.kind == kind::DATA)
+                    && let Some(stream) = self.streams.get_mut(header.stream)
+                {
                     stream.blemish(Evidence::Malformed);
                 }
             }
@@ -362,12 +363,14 @@ impl Connection {
     /// RFC 9113 §5.4.2: either side ends a stream at once.
     fn reset_stream(&mut self, from: Direction, id: u32, code: u32, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get_mut(id) else { return };
-        let answered = stream.response.phase == Phase::Done;
         let label = match from {
             Direction::ToServer => Evidence::ProxyAborted,
-            // §8.1: NO_ERROR after a whole response asks the client to stop sending; the response
-            // counts.
-            Direction::ToClient if answered && code == 0 => Evidence::Complete,
+            // §8.1: NO_ERROR after a whole response asks the client to stop sending: what was sent
+            // is the request, and the response counts.
+            Direction::ToClient if stream.response.phase == Phase::Done && code == 0 => {
+                stream.end(Direction::ToServer, true, cx);
+                Evidence::Complete
+            }
             Direction::ToClient => Evidence::Reset,
         };
         self.leave(id, label, cx);
