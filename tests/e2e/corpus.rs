@@ -16,7 +16,7 @@ use crate::support::shop::{self, IGNORE};
 use crate::support::{tapdiff, workspace_root};
 
 /// Nothing is missing in these: every exchange is there, and every pair can be judged.
-const WHOLE: [&str; 14] = [
+const WHOLE: [&str; 15] = [
     "h1_any_bridge_duplicates.pcap",
     "h1_any_sll2.pcap",
     "h1_ipv6_lo.pcap",
@@ -31,6 +31,7 @@ const WHOLE: [&str; 14] = [
     "h1_nsec.pcap",
     "h1_vlan100.pcap",
     "h1_zipkin_tracing.pcap",
+    "h2c_mix.pcap",
 ];
 
 #[test]

@@ -216,7 +216,7 @@ fn fragment_len(record: &[u8]) -> Option<usize> {
 
 /// Whether bytes begin as the ClientHello of a client that also speaks SSL 2.0 (RFC 5246 §E.2).
 pub(super) fn is_old_hello(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x80.., _, 1, 3, 0..=3, ..])
+    matches!(bytes, [0x80..=0xff, _, 1, 3, 0..=3, ..])
 }
 
 /// Whether bytes can be a record's header: change_cipher_spec, alert, handshake, application data

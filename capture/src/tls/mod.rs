@@ -892,8 +892,8 @@ pub(crate) fn begins_record(bytes: &[u8]) -> Option<bool> {
         [0x16, 0x03, ..] => Some(true),
         [] | [0x16] => None,
         // RFC 5246 §E.2.
-        [0x80.., _, 1, 3, _, ..] => Some(framing::is_old_hello(bytes)),
-        [0x80..] | [0x80.., _] | [0x80.., _, 1] | [0x80.., _, 1, 3] => None,
+        [0x80..=0xff, _, 1, 3, _, ..] => Some(framing::is_old_hello(bytes)),
+        [0x80..=0xff] | [0x80..=0xff, _] | [0x80..=0xff, _, 1] | [0x80..=0xff, _, 1, 3] => None,
         _ => Some(false),
     }
 }
