@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::compression::Inflater;
 use super::framing::Framer;
 use super::hello::Messages;
 use super::opener::Opener;
@@ -39,6 +40,8 @@ pub(super) struct Half {
     pub(super) epoch: Epoch,
     /// `None` in clear, and while the key is not known.
     pub(super) opener: Option<Box<Opener>>,
+    /// TLS 1.2 and before: what is in records is compressed.
+    pub(super) inflater: Option<Box<Inflater>>,
     /// TLS 1.3: what the next key comes of.
     pub(super) secret: Option<Secret>,
     /// Bytes since the last record that verified in which others may be. 0: the next is known.
@@ -68,7 +71,12 @@ impl Half {
     /// Bytes of memory held.
     pub(super) fn held_bytes(&self) -> usize {
         let opener = if self.opener.is_some() { OPENER_BYTES } else { 0 };
-        self.framer.held_bytes() + self.messages.held_bytes() + self.ends.held_bytes() + opener
+        let inflater = if self.inflater.is_some() { Inflater::HELD_BYTES } else { 0 };
+        self.framer.held_bytes()
+            + self.messages.held_bytes()
+            + self.ends.held_bytes()
+            + opener
+            + inflater
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct ServerHello {
     /// The application protocol chosen (TLS 1.2).
     pub(super) alpn: Option<Box<[u8]>>,
     pub(super) encrypt_then_mac: bool,
+    /// Records are compressed (TLS 1.2 and before).
+    pub(super) compressed: bool,
     /// It is a HelloRetryRequest: another ClientHello follows.
     pub(super) retry: bool,
 }
@@ -231,13 +233,15 @@ fn server_hello(body: &[u8]) -> Option<ServerHello> {
     let random = reader.take(32)?.try_into().ok()?;
     reader.vector8()?;
     let suite = reader.u16()?;
-    reader.take(1)?;
+    let compression = reader.take(1)?[0];
     let mut hello = ServerHello {
-        version,
+        // RFC 3749 §2: 0 is none, 1 is DEFLATE.
+        version: version.filter(|_| compression <= 1),
         random,
         suite,
         alpn: None,
         encrypt_then_mac: false,
+        compressed: compression == 1,
         retry: random == RETRY_RANDOM,
     };
     for (kind, mut data) in extensions(reader) {

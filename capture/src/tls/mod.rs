@@ -9,6 +9,7 @@
 //! | `hello` | handshake messages |
 //! | `suite`, `derive` | what a suite means, keys from secrets |
 //! | `opener`, `cipher` | one record, its tag |
+//! | `compression` | DEFLATE inside records |
 //! | `half` | one direction: epoch, keys, offsets |
 //!
 //! Invariants:
@@ -22,6 +23,7 @@
 //!   [`Limits::tls_key_wait`]). A connection given up is opaque for good, and counted once.
 
 mod cipher;
+mod compression;
 mod derive;
 mod framing;
 mod half;
@@ -94,6 +96,7 @@ struct Settled {
     /// With the suite; both once the ServerHello was seen.
     version: Option<(Version, Suite)>,
     encrypt_then_mac: bool,
+    compressed: bool,
     server_name: Option<Box<str>>,
     alpn: Option<Box<[u8]>>,
 }
@@ -343,8 +346,8 @@ impl Connection {
                 if half.epoch.has_data() {
                     self.miss(direction, plain, at, cause, cx, out);
                 }
+                self.pass(direction, end);
                 let half = &mut self.halves[direction as usize];
-                half.ends.push(end, half.plain_next);
                 if half.opener.as_ref().is_some_and(|opener| !opener.opens_out_of_turn()) {
                     // What is chained to bytes that were lost cannot be read again.
                     half.over = true;
@@ -452,8 +455,15 @@ impl Connection {
         if half.epoch.has_data() {
             self.miss(direction, plain, at, GapCause::Missing, cx, out);
         }
+        self.pass(direction, end);
+    }
+
+    /// What ends at `end` has been told as lost.
+    fn pass(&mut self, direction: Direction, end: u64) {
         let half = &mut self.halves[direction as usize];
         half.ends.push(end, half.plain_next);
+        // What was compressed together with bytes that were lost cannot be read again.
+        half.over |= half.inflater.is_some();
     }
 
     /// A record of which bytes are missing.
@@ -492,9 +502,8 @@ impl Connection {
         } else if content == CHANGE_CIPHER_SPEC {
             self.change_cipher(direction, cx.keys);
         }
-        let half = &mut self.halves[direction as usize];
-        half.messages.lose();
-        half.ends.push(end, half.plain_next);
+        self.halves[direction as usize].messages.lose();
+        self.pass(direction, end);
     }
 
     /// Plaintext that was not seen, about `len` bytes of it.
@@ -606,9 +615,18 @@ impl Connection {
         out: &mut impl Plaintext,
     ) {
         let Opened { content, start, end } = opened;
-        let bytes = &record.bytes[start..end];
+        let mut bytes = &record.bytes[start..end];
         let peer_offset = self.halves[direction.reverse() as usize].ends.plain_at(record.acked);
         let half = &mut self.halves[direction as usize];
+        let inflated;
+        if let Some(inflater) = &mut half.inflater {
+            let Some(whole) = inflater.inflate(bytes) else {
+                cx.anomalies.note(Anomaly::BadTlsRecord);
+                return self.lose_record(direction, end - start, record.at, record.end, cx, out);
+            };
+            inflated = whole;
+            bytes = &inflated;
+        }
         match content {
             APPLICATION_DATA if half.epoch.has_data() && !bytes.is_empty() => {
                 let offset = half.plain_next;
@@ -690,6 +708,7 @@ impl Connection {
         self.settled.version = Some(version);
         self.settled.server_random = hello.random;
         self.settled.encrypt_then_mac = hello.encrypt_then_mac;
+        self.settled.compressed = hello.compressed;
         if version.0 == Version::Tls13 {
             self.enter(Direction::ToClient, Epoch::Handshake, cx.keys);
             if self.early != EarlyData::Offered {
@@ -742,6 +761,8 @@ impl Connection {
     fn change_cipher(&mut self, direction: Direction, keys: &KeyLog) {
         if self.settled.version.is_some_and(|(version, _)| version != Version::Tls13) {
             self.enter(direction, Epoch::Master, keys);
+            let inflater = self.settled.compressed.then(Box::default);
+            self.halves[direction as usize].inflater = inflater;
         }
     }
 
