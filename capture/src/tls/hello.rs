@@ -116,6 +116,8 @@ impl Messages {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut rest = bytes;
+        // RFC 8446 §5.1: what changes keys ends with its record. Most other messages do too.
+        self.lost &= !is_whole_messages(bytes);
         while !self.lost && !rest.is_empty() {
             if self.skip > 0 {
                 let skipped = self.skip.min(rest.len());
@@ -144,7 +146,7 @@ impl Messages {
         messages
     }
 
-    /// Bytes were lost: nothing more is read until [`Messages::reset`].
+    /// Bytes were lost: nothing more is read until a record holds nothing but whole messages.
     pub(super) fn lose(&mut self) {
         *self = Self { lost: true, ..Self::default() };
     }
@@ -171,6 +173,16 @@ impl Messages {
         let len = self.body_len();
         !is_read(self.buffer[0]) || len > MESSAGE_BYTES_MAX || self.buffer.len() == 4 + len
     }
+}
+
+/// Whether bytes are messages from their first to their last.
+fn is_whole_messages(mut bytes: &[u8]) -> bool {
+    while let Some((&[_, high, middle, low], rest)) = bytes.split_first_chunk() {
+        let len = u32::from_be_bytes([0, high, middle, low]) as usize;
+        let Some(next) = rest.get(len..) else { return false };
+        bytes = next;
+    }
+    bytes.is_empty()
 }
 
 fn is_read(kind: u8) -> bool {

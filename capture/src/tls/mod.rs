@@ -79,8 +79,8 @@ pub(crate) struct Connection {
     early: EarlyData,
     /// What came and waits for a key, in the order in which it came.
     waiting: VecDeque<(Direction, Event)>,
-    /// How many of them are of each direction.
-    waiting_of: [usize; 2],
+    /// Something of the server is among it.
+    server_waits: bool,
     waiting_bytes: usize,
     waiting_since: Option<Timestamp>,
     is_opaque: bool,
@@ -256,10 +256,7 @@ impl Connection {
         out: &mut impl Plaintext,
     ) {
         let waits = match event {
-            Event::Item(_) => {
-                self.waiting_of[direction as usize] > 0
-                    || self.halves[direction as usize].is_blocked()
-            }
+            Event::Item(_) => self.must_wait(direction),
             Event::Fin(_) | Event::Reset(_) => self.waits_for_keys(),
         };
         if !waits || self.is_opaque {
@@ -281,7 +278,7 @@ impl Connection {
         }
         self.waiting_since.get_or_insert(event.at());
         self.waiting_bytes += event.held_bytes();
-        self.waiting_of[direction as usize] += 1;
+        self.server_waits |= direction == Direction::ToClient;
         self.waiting.push_back((direction, event));
     }
 
@@ -291,7 +288,6 @@ impl Connection {
         while let Some(index) = self.first_ready()
             && let Some((direction, event)) = self.waiting.remove(index)
         {
-            self.waiting_of[direction as usize] -= 1;
             self.waiting_bytes -= event.held_bytes();
             self.process(direction, event, cx, out);
             // Of records framed while they waited none can be framed anew.
@@ -299,19 +295,37 @@ impl Connection {
         }
         if self.waiting.is_empty() {
             self.waiting_since = None;
+            self.server_waits = false;
         }
     }
 
+    /// Whether a record that comes now must wait. Both directions wait together, so that no answer
+    /// comes before what it answers.
+    fn must_wait(&self, direction: Direction) -> bool {
+        let passes = self.waiting.is_empty()
+            || direction == Direction::ToClient && self.is_undecided() && !self.server_waits;
+        self.halves[direction as usize].is_blocked() || !passes
+    }
+
+    /// Whether early data waits for the server to take it: what the server says passes it by.
+    fn is_undecided(&self) -> bool {
+        self.early == EarlyData::Offered
+            && self.halves[Direction::ToServer as usize].epoch == Epoch::Early
+    }
+
     fn first_ready(&self) -> Option<usize> {
-        let blocked = [self.halves[0].is_blocked(), self.halves[1].is_blocked()];
-        let ready = |index: usize, (direction, event): &(Direction, Event)| match event {
-            Event::Item(_) => !blocked[*direction as usize],
-            Event::Fin(_) | Event::Reset(_) => index == 0,
-        };
-        if blocked == [true; 2] && !self.waiting.front().is_some_and(|first| ready(0, first)) {
-            return None;
+        let undecided = self.is_undecided();
+        for (index, (direction, event)) in self.waiting.iter().enumerate() {
+            match event {
+                Event::Fin(_) | Event::Reset(_) => return (index == 0).then_some(index),
+                Event::Item(_) if !self.halves[*direction as usize].is_blocked() => {
+                    return Some(index);
+                }
+                Event::Item(_) if undecided && *direction == Direction::ToServer => {}
+                Event::Item(_) => return None,
+            }
         }
-        self.waiting.iter().enumerate().find(|(index, event)| ready(*index, event)).map(|(i, _)| i)
+        None
     }
 
     fn process(
@@ -857,7 +871,7 @@ impl Connection {
         let (server_name, alpn) = (self.settled.server_name.take(), self.settled.alpn.take());
         self.opaque = Some(Box::new(Opaque { why, server_name, alpn }));
         let waiting = std::mem::take(&mut self.waiting);
-        (self.waiting_of, self.waiting_bytes, self.waiting_since) = ([0; 2], 0, None);
+        (self.server_waits, self.waiting_bytes, self.waiting_since) = (false, 0, None);
         for direction in Direction::BOTH {
             let half = &mut self.halves[direction as usize];
             let (given, at) = (half.plain_next > 0, half.last_at);
@@ -918,3 +932,6 @@ pub(crate) fn begins_record(bytes: &[u8]) -> Option<bool> {
         _ => Some(false),
     }
 }
+
+#[cfg(test)]
+mod tests;
