@@ -61,7 +61,7 @@ anomalies! {
     /// Empty lines before a start line.
     LeadingEmptyLine = "leading_empty_line",
     /// Several Content-Length values that differ (of a request the last is taken, and what follows
-    /// is not trusted), or one that is no number.
+    /// is not trusted), one that is no number, or (HTTP/2) one that is not the length of what came.
     BadContentLength = "bad_content_length",
     /// Both Transfer-Encoding and Content-Length; the former wins.
     LengthAndTransferEncoding = "length_and_transfer_encoding",
@@ -93,6 +93,8 @@ anomalies! {
     BadFrame = "bad_frame",
     /// A header block that does not decode (RFC 7541).
     BadHeaderBlock = "bad_header_block",
+    /// An HPACK encoder set its table to a size above what the other side announced.
+    HpackTableTooLarge = "hpack_table_too_large",
     /// A header block with fields that only bytes before the capture could tell.
     UnknownField = "unknown_field",
     /// A field list that RFC 9113 §8 calls malformed.

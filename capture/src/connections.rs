@@ -9,13 +9,15 @@
 //! - Every flow that leaves (closed, superseded, idle, evicted, end of capture) gives what it
 //!   holds first, so every exchange that began leaves exactly once.
 //! - What flows hold is counted after every segment; above the cap the flow idle the longest goes.
+//! - A flow whose bytes wait for a TLS key stays until they are read or given up, also when its
+//!   connection has been closed meanwhile: key logs are written late.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::context::Context;
-use crate::counters::Counters;
+use crate::counters::{Counters, Unread};
 use crate::flow::{Direction, FlowId, FlowInfo, FlowKey, FlowTable};
 use crate::keylog::KeyLog;
 use crate::link::Segment;
@@ -30,6 +32,8 @@ pub(crate) struct Connections {
     targets: Vec<Target>,
     flows: FlowTable<Flow>,
     keys: KeyLog,
+    /// Flows whose bytes wait for a key.
+    waiting: BTreeSet<FlowId>,
     held: Held,
     latest: Timestamp,
 }
@@ -50,6 +54,8 @@ struct Flow {
     conversation: Conversation,
     /// `None` once the connection is closed: the flow lingers for its retransmissions.
     session: Option<Session>,
+    /// The connection has ended, though the session still waits for a key.
+    closed: bool,
     /// Bytes counted for it in [`Held::state`].
     charged: usize,
     /// Who serves was told by the ports alone.
@@ -74,6 +80,7 @@ impl Connections {
             targets,
             flows: FlowTable::new(),
             keys: KeyLog::default(),
+            waiting: BTreeSet::new(),
             held: Held::default(),
             latest: Timestamp::ZERO,
         }
@@ -141,7 +148,12 @@ impl Connections {
 
     /// Takes the next bytes of a key log, and gives them to the connections that wait for keys.
     pub(crate) fn push_keys(&mut self, text: &[u8], outlet: &mut Outlet<'_>) {
-        self.keys.push(text, &self.limits, &mut outlet.counters.anomalies);
+        let learned = self.keys.push(text, &self.limits, &mut outlet.counters.anomalies);
+        if learned.secrets > 0 {
+            for id in self.waiting.iter().copied().collect::<Vec<_>>() {
+                self.retry(id, outlet);
+            }
+        }
     }
 
     /// Lets time pass: what has waited too long by `now` leaves.
@@ -191,6 +203,7 @@ impl Connections {
             guessed,
             conversation: Conversation::default(),
             session: Some(Session::new(info)),
+            closed: false,
             charged: 0,
             last_seen: segment.at,
         };
@@ -226,7 +239,7 @@ impl Connections {
         } else {
             Direction::ToServer
         };
-        let Some(session) = &mut flow.session else {
+        let Some(session) = flow.session.as_mut().filter(|_| !flow.closed) else {
             let reopened = segment.syn && flow.conversation.is_superseded_by(direction, segment)
                 || flow.conversation.outlives_reset(direction, segment);
             return if reopened { Course::Superseded } else { Course::Closed };
@@ -244,14 +257,10 @@ impl Connections {
                     flows.wake_by(id, deadline);
                 }
             }
-            Course::Closed => {
-                feed.finish();
-                flow.session = None;
-                flows.wake_at(id, segment.at + limits.flow_linger);
-            }
+            Course::Closed => self.close(id, segment.at, outlet),
             Course::Superseded => {}
         }
-        self.charge(id);
+        self.account(id, outlet);
         course
     }
 
@@ -267,14 +276,14 @@ impl Connections {
         };
         let mut caps = Caps { limits, held: &mut held.early };
         let mut feed = Feed::new(session, limits, keys, &mut held.bodies, outlet);
-        let course = flow.conversation.expire(now, &mut caps, &mut feed);
+        let course = match flow.closed {
+            true => Course::Closed,
+            false => flow.conversation.expire(now, &mut caps, &mut feed),
+        };
         feed.expire(now);
         if course == Course::Closed {
-            feed.finish();
-            flow.session = None;
-            flows.wake_at(id, now + limits.flow_linger);
-            self.charge(id);
-            return;
+            self.close(id, now, outlet);
+            return self.account(id, outlet);
         }
         let idle_at = flow.last_seen + limits.flow_idle_timeout;
         match flow.deadline(limits) {
@@ -283,7 +292,44 @@ impl Connections {
             None if idle_at <= now => return self.drop_flow(id, outlet),
             None => flows.wake_at(id, idle_at),
         }
-        self.charge(id);
+        self.account(id, outlet);
+    }
+
+    /// The connection of a flow has ended. What waits for a key goes on waiting.
+    fn close(&mut self, id: FlowId, now: Timestamp, outlet: &mut Outlet<'_>) {
+        let Self { limits, flows, keys, held, .. } = self;
+        let Some(flow) = flows.get_mut(id) else {
+            return;
+        };
+        flow.closed = true;
+        if let Some(session) = &mut flow.session {
+            if let Some(deadline) = session.deadline(limits).filter(|_| session.waits_for_keys()) {
+                return flows.wake_at(id, deadline.max(now + Duration::from_nanos(1)));
+            }
+            Feed::new(session, limits, keys, &mut held.bodies, outlet).finish();
+            take_unread(session, flow.info.server, outlet);
+            flow.session = None;
+        }
+        flows.wake_at(id, now + limits.flow_linger);
+    }
+
+    /// Keys have come: gives what they open.
+    fn retry(&mut self, id: FlowId, outlet: &mut Outlet<'_>) {
+        let Self { limits, flows, keys, held, .. } = self;
+        let Some(flow) = flows.get_mut(id) else {
+            return;
+        };
+        if let Some(session) = &mut flow.session {
+            Feed::new(session, limits, keys, &mut held.bodies, outlet).retry_keys();
+            let waits = session.waits_for_keys();
+            if flow.closed && !waits {
+                let now = self.latest;
+                self.close(id, now, outlet);
+            } else if let Some(deadline) = flow.deadline(limits) {
+                flows.wake_by(id, deadline);
+            }
+        }
+        self.account(id, outlet);
     }
 
     /// Takes a flow out of the table; what it holds leaves.
@@ -292,24 +338,38 @@ impl Connections {
             return;
         };
         self.held.state -= flow.charged;
+        self.waiting.remove(&id);
         let Some(session) = &mut flow.session else {
             return;
         };
         let Self { limits, keys, held, latest, .. } = self;
         let mut caps = Caps { limits, held: &mut held.early };
         let mut feed = Feed::new(session, limits, keys, &mut held.bodies, outlet);
-        flow.conversation.finish(*latest, &mut caps, &mut feed);
+        if !flow.closed {
+            flow.conversation.finish(*latest, &mut caps, &mut feed);
+        }
         feed.finish();
+        take_unread(session, flow.info.server, outlet);
     }
 
-    /// Counts what a flow holds now.
-    fn charge(&mut self, id: FlowId) {
+    /// Counts what a flow holds now, and whether it waits for a key.
+    fn account(&mut self, id: FlowId, outlet: &mut Outlet<'_>) {
         let Some(flow) = self.flows.get_mut(id) else {
             return;
         };
         let now = flow.session.as_ref().map_or(0, Session::held_bytes);
         self.held.state = self.held.state + now - flow.charged;
         flow.charged = now;
+        let mut waits = false;
+        if let Some(session) = &mut flow.session {
+            waits = session.waits_for_keys();
+            take_unread(session, flow.info.server, outlet);
+        }
+        if waits {
+            self.waiting.insert(id);
+        } else if !self.waiting.is_empty() {
+            self.waiting.remove(&id);
+        }
     }
 }
 
@@ -317,6 +377,15 @@ impl Flow {
     fn deadline(&self, limits: &Limits) -> Option<Timestamp> {
         let session = self.session.as_ref().and_then(|session| session.deadline(limits));
         [self.conversation.deadline(limits), session].into_iter().flatten().min()
+    }
+}
+
+/// Counts a connection that turned out not to be readable, once.
+fn take_unread(session: &mut Session, server: SocketAddr, outlet: &mut Outlet<'_>) {
+    if let Some(opaque) = session.take_opaque() {
+        let protocol = opaque.alpn.as_deref().map(|alpn| String::from_utf8_lossy(alpn).into());
+        let name = Unread { server, name: opaque.server_name, protocol, why: opaque.why };
+        outlet.counters.unread.note(name);
     }
 }
 
@@ -386,6 +455,10 @@ impl<'a> Feed<'a> {
 
     fn expire(&mut self, now: Timestamp) {
         self.session.expire(now, &mut self.context);
+    }
+
+    fn retry_keys(&mut self) {
+        self.session.retry_keys(&mut self.context);
     }
 
     fn finish(&mut self) {

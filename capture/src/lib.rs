@@ -38,7 +38,7 @@ mod tls;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use body::Body;
-pub use counters::Counters;
+pub use counters::{Counters, Unread, UnreadConnections};
 pub use exchange::{Evidence, Exchange, Protocol, Timing};
 pub use limits::Limits;
 pub use link::{LinkType, Packet};

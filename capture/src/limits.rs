@@ -53,10 +53,10 @@ pub struct Limits {
     /// Bytes of an HPACK dynamic table, whatever the peers agreed on. Default 64 KiB. Entries
     /// beyond it are forgotten: fields that refer to them are unknown.
     pub hpack_table_bytes: usize,
-    /// Encrypted bytes of one TLS connection that wait for their key. Default 256 KiB. Above it the
+    /// Encrypted bytes of one TLS connection that wait for their key. Default 1 MiB. Above it the
     /// connection is opaque ([`crate::Anomaly::TlsWaitTooLong`]).
     pub tls_held_bytes: usize,
-    /// How long they wait. Default 5 s.
+    /// How long they wait. Default 15 s: Envoy writes keys out every 10 s.
     pub tls_key_wait: Duration,
     /// TLS sessions whose keys are remembered. Default 65_536. Above it the oldest are forgotten
     /// ([`crate::Anomaly::KeyLogFull`]).
@@ -96,8 +96,8 @@ impl Default for Limits {
             pipelined: 256,
             streams: 1_024,
             hpack_table_bytes: 64 << 10,
-            tls_held_bytes: 256 << 10,
-            tls_key_wait: Duration::from_secs(5),
+            tls_held_bytes: 1 << 20,
+            tls_key_wait: Duration::from_secs(15),
             tls_sessions: 65_536,
             response_timeout: Duration::from_secs(30),
             flow_idle_timeout: Duration::from_secs(600),

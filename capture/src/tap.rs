@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use crate::connections::{Connections, Outlet};
-use crate::counters::Counters;
+use crate::counters::{Counters, Unread};
 use crate::link::{self, Refused};
-use crate::{Exchange, Limits, Packet, Target, Timestamp};
+use crate::{Anomaly, Exchange, Limits, Packet, Target, Timestamp};
 
 /// Packets in, exchanges out. Reads no clock: time is the packets' own.
 pub struct Tap {
@@ -55,6 +55,11 @@ impl Tap {
     pub fn poll(&mut self) -> Option<Exchange> {
         let exchange = self.out.pop_front()?;
         self.counters.exchanges[exchange.evidence as usize] += 1;
+        if let Some(protocol) = &exchange.upgrade {
+            let (server, protocol) = (exchange.server, Some(protocol.clone()));
+            let why = Anomaly::Upgraded;
+            self.counters.unread.note(Unread { server, name: None, protocol, why });
+        }
         Some(exchange)
     }
 

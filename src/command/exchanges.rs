@@ -4,19 +4,20 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use capture::{Evidence, Exchange, Fields, Limits, Tap, Timestamp};
+use capture::{Counters, Evidence, Exchange, Fields, Limits, Tap, Timestamp};
 use serde::Serialize;
+use tracing::warn;
 
 use crate::cli::ExchangesArgs;
 use crate::failure::Failure;
 use crate::output;
-use crate::pipeline::file::Captures;
+use crate::pipeline::file::{Captures, push_key_logs};
 
 /// Prints them in the order in which they ended.
 pub(crate) fn exchanges(args: &ExchangesArgs) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     for path in &args.captures {
-        if let Err(why) = one_file(path, args.half, &mut out)? {
+        if let Err(why) = one_file(path, args, &mut out)? {
             return output::finish(Err(why));
         }
     }
@@ -24,14 +25,20 @@ pub(crate) fn exchanges(args: &ExchangesArgs) -> Result<(), Failure> {
 }
 
 /// The exchanges of one file. The inner result is that of writing.
-fn one_file(path: &PathBuf, half: bool, out: &mut impl Write) -> Result<io::Result<()>, Failure> {
+fn one_file(
+    path: &PathBuf,
+    args: &ExchangesArgs,
+    out: &mut impl Write,
+) -> Result<io::Result<()>, Failure> {
     let file = path.display().to_string();
     let limits = Limits { sha256: true, ..Limits::default() };
     let mut tap = Tap::new(limits, Vec::new());
     let mut captures = Captures::open(std::slice::from_ref(path))?;
+    push_key_logs(&args.key_logs, &mut tap)?;
+    captures.push_keys(&mut tap)?;
     let mut write = |tap: &mut Tap| -> io::Result<()> {
         while let Some(exchange) = tap.poll() {
-            if exchange.request.is_some() || half {
+            if exchange.request.is_some() || args.half {
                 serde_json::to_writer(&mut *out, &Line::new(&file, &exchange))?;
                 out.write_all(b"\n")?;
             }
@@ -44,10 +51,30 @@ fn one_file(path: &PathBuf, half: bool, out: &mut impl Write) -> Result<io::Resu
         if let Err(why) = write(&mut tap) {
             return Ok(Err(why));
         }
+        captures.push_keys(&mut tap)?;
     }
     tap.finish();
+    let written = write(&mut tap);
     captures.report_unread();
-    Ok(write(&mut tap))
+    report_unread_connections(&file, tap.counters());
+    Ok(written)
+}
+
+/// Says which connections of the file are not among its exchanges, or not to their end.
+fn report_unread_connections(file: &str, counters: &Counters) {
+    let unread = &counters.unread;
+    for (kind, connections) in unread.iter() {
+        warn!(
+            connections,
+            server = %kind.server,
+            name = kind.name.as_deref(),
+            protocol = kind.protocol.as_deref(),
+            "{file}: not read: {}", kind.why.as_str()
+        );
+    }
+    if unread.others() > 0 {
+        warn!(connections = unread.others(), "{file}: not read, of other servers and names");
+    }
 }
 
 /// One line, field by field as the exchange format has it.

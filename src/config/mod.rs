@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) snaplen_bytes: u32,
     /// Kernel buffer per interface.
     pub(crate) kernel_buffer_bytes: u32,
+    /// Files that tell TLS keys, read as they grow.
+    pub(crate) key_logs: Vec<PathBuf>,
     /// Bounds of the tap.
     pub(crate) limits: Limits,
     /// Bounds of the pairing window.
@@ -133,6 +135,7 @@ impl Default for Config {
             tunnels: false,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
+            key_logs: Vec::new(),
             limits: Limits::default(),
             window: Window::default(),
             queue_exchanges: 16_384,
@@ -217,6 +220,9 @@ impl Config {
         writeln!(out, "[capture]")?;
         writeln!(out, "interfaces = {}", list(&self.interfaces))?;
         writeln!(out, "tunnels = {}", self.tunnels)?;
+        let key_logs: Vec<String> =
+            self.key_logs.iter().map(|path| path.display().to_string()).collect();
+        writeln!(out, "keylog = {}", list(&key_logs))?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
@@ -302,6 +308,7 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
         section.note(&span, twice);
     }
     config.tunnels = section.boolean("tunnels", config.tunnels);
+    config.key_logs = unspanned(section.strings("keylog")).into_iter().map(PathBuf::from).collect();
     let mut number = |key, range, default: usize| {
         usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
     };

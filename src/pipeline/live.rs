@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use store::Store;
 use tracing::error;
 
+use super::keys::{self, KeyReader, Lines};
 use super::outlet::{self, Message, Outlet, Seen};
 use super::recorder::{Patience, Recorder};
 use super::verdicts::Verdicts;
@@ -22,6 +23,9 @@ const WAIT: Duration = Duration::from_millis(100);
 
 /// Packets taken before a capture thread looks at anything else.
 const PACKETS_AT_ONCE: usize = 4_096;
+
+/// Pieces of key logs taken before a capture thread looks at packets again.
+const KEYS_AT_ONCE: usize = 4;
 
 /// How far behind the clock an idle interface's time is set: its last packets may still be in the
 /// kernel's block, which is handed over after 100 ms at the latest.
@@ -45,6 +49,7 @@ pub(crate) struct Live {
     stop: Arc<AtomicBool>,
     captures: Vec<JoinHandle<()>>,
     judge: JoinHandle<Result<Box<dyn Store + Send>, Failure>>,
+    keys: Option<KeyReader>,
 }
 
 /// Opens every interface of `config`. From now on the kernel keeps packets for [`Live::start`].
@@ -62,20 +67,26 @@ impl Live {
         let policy = Arc::new(config.policy());
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = outlet::queue(config.queue_exchanges);
+        let (keys, mut lines) = keys::start(config, interfaces.len())?.unzip();
         let mut captures = Vec::new();
         for (source, interface) in interfaces.into_iter().enumerate() {
-            let tap = Tap::new(config.limits.clone(), config.targets());
+            let mut tap = Tap::new(config.limits.clone(), config.targets());
+            let lines = lines.as_mut().and_then(Vec::pop);
+            if lines.is_some() {
+                // From now on what needs a key waits for it.
+                tap.push_keys(b"");
+            }
             let outlet = Outlet::new(source, Arc::clone(&policy), sender.clone());
             let stop = Arc::clone(&stop);
             captures.push(spawn(&format!("capture-{source}"), move || {
-                catch(interface, tap, outlet, &stop);
+                catch(interface, tap, outlet, lines, &stop);
             })?);
         }
         let sources = captures.len();
         let verdicts =
             Verdicts::new(config, policy, Recorder::start(store, Patience::WhileRunning)?)?;
         let judge = spawn("judge", move || judge(&receiver, sources, verdicts))?;
-        Ok(Self { stop, captures, judge })
+        Ok(Self { stop, captures, judge, keys })
     }
 
     /// Whether a thread has ended by itself: no interface is left, or the store cannot be used.
@@ -91,13 +102,16 @@ impl Live {
                 error!("a capture thread panicked: what it still held is lost");
             }
         }
+        if let Some(keys) = self.keys {
+            keys.stop();
+        }
         self.judge.join().unwrap_or_else(|_| {
             Err(Failure::environment("the judge panicked: what it still held is lost"))
         })
     }
 }
 
-fn spawn<T: Send + 'static>(
+pub(super) fn spawn<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, Failure> {
@@ -125,7 +139,13 @@ fn open_one(name: &str, config: &Config) -> Result<Interface, Failure> {
 }
 
 /// One capture thread.
-fn catch(mut interface: Interface, tap: Tap, outlet: Outlet, stop: &AtomicBool) {
+fn catch(
+    mut interface: Interface,
+    tap: Tap,
+    outlet: Outlet,
+    lines: Option<Receiver<Lines>>,
+    stop: &AtomicBool,
+) {
     let kernel = interface.stats();
     let mut catcher = Catcher { tap, outlet, kernel, now: Timestamp::ZERO };
     let mut stopped_at = None;
@@ -135,6 +155,9 @@ fn catch(mut interface: Interface, tap: Tap, outlet: Outlet, stop: &AtomicBool) 
         }
         let taken = interface.drain(PACKETS_AT_ONCE, |packet| catcher.take(packet));
         catcher.kernel = interface.stats();
+        if let Some(lines) = &lines {
+            catcher.take_keys(lines);
+        }
         let waited = taken.and_then(|taken| {
             catcher.let_time_pass(taken);
             let draining = stopped_at.map(|at: Instant| at.elapsed());
@@ -172,6 +195,14 @@ impl Catcher {
         self.now = advanced(self.now, packet.at);
         self.tap.push(packet);
         self.forward();
+    }
+
+    /// Takes the keys that have come, as many as do not hold up packets.
+    fn take_keys(&mut self, lines: &Receiver<Lines>) {
+        for lines in lines.try_iter().take(KEYS_AT_ONCE) {
+            self.tap.push_keys(&lines);
+            self.forward();
+        }
     }
 
     /// After a look that found `taken` packets.

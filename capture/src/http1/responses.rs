@@ -173,7 +173,7 @@ impl Connection {
         };
         let upgrade = upgrade_of(&head, method);
         if upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("h2c"))
-            && self.answering == Answering::Front
+            && self.answering != Answering::Nobody
         {
             return self.hand_over(upgrade, cx);
         }
@@ -213,9 +213,13 @@ impl Connection {
     /// RFC 7540 §3.2: after a 101 to `Upgrade: h2c` the request is stream 1 of HTTP/2, and its
     /// response comes there.
     fn hand_over(&mut self, upgrade: Option<Box<str>>, cx: &mut Context<'_>) {
-        self.answering = Answering::Nobody;
         self.responses.end(true, cx);
-        if let Some(mut open) = self.waiting.pop_front() {
+        let open = match std::mem::replace(&mut self.answering, Answering::Nobody) {
+            Answering::Front => self.waiting.pop_front(),
+            Answering::Stray => self.stray.take(),
+            Answering::Nobody => None,
+        };
+        if let Some(mut open) = open {
             open.exchange.interim.push(101);
             open.exchange.upgrade = upgrade;
             if !open.request_done {

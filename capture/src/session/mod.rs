@@ -113,7 +113,8 @@ impl Session {
             Speaks::Http1(http1) => {
                 if let Some(handover) = http1.push(direction, chunk, cx) {
                     let rest = chunk.after(handover.used);
-                    let http2 = http2::Connection::upgraded(self.info, handover.exchange);
+                    let exchange = handover.exchange;
+                    let http2 = http2::Connection::upgraded(self.info, exchange, chunk.at);
                     self.speaks = Speaks::Http2(Box::new(http2));
                     if let Some(rest) = rest {
                         self.push(direction, rest, cx);
@@ -168,10 +169,7 @@ impl Session {
             Speaks::Unknown(_) => {}
             Speaks::Http1(http1) => http1.reset(from, at, cx),
             Speaks::Http2(http2) => http2.reset(from, at, cx),
-            Speaks::Tls(secured) => {
-                secured.tls.finish(cx, &mut secured.inside);
-                secured.inside.reset(from, at, cx);
-            }
+            Speaks::Tls(secured) => secured.tls.reset(from, at, cx, &mut secured.inside),
             Speaks::Behind(introduced) => introduced.then.reset(from, at, cx),
         }
     }
@@ -228,6 +226,26 @@ impl Session {
         }
     }
 
+    /// Whether bytes wait for the key that opens them.
+    pub(crate) fn waits_for_keys(&self) -> bool {
+        matches!(&self.speaks, Speaks::Tls(secured) if secured.tls.waits_for_keys())
+    }
+
+    /// Opens what can be opened with the keys that came meanwhile.
+    pub(crate) fn retry_keys(&mut self, cx: &mut Context<'_>) {
+        if let Speaks::Tls(secured) = &mut self.speaks {
+            secured.tls.retry(cx, &mut secured.inside);
+        }
+    }
+
+    /// Tells once of a connection that could not be read.
+    pub(crate) fn take_opaque(&mut self) -> Option<Box<tls::Opaque>> {
+        match &mut self.speaks {
+            Speaks::Tls(secured) => secured.tls.take_opaque(),
+            _ => None,
+        }
+    }
+
     /// Bytes of memory held, bodies left out: they have a budget of their own.
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.speaks {
@@ -269,7 +287,7 @@ impl Session {
             Told::Http1 => Speaks::Http1(Box::new(http1::Connection::new(self.info))),
             Told::Http2 => Speaks::Http2(Box::new(http2::Connection::new(self.info))),
             Told::Tls => Speaks::Tls(Box::new(Secured {
-                tls: tls::Connection::new(self.info.late_join),
+                tls: tls::Connection::new(),
                 inside: Self {
                     info: self.info,
                     speaks: Speaks::Unknown(Prelude::default()),
@@ -402,6 +420,10 @@ impl tls::Plaintext for Session {
 
     fn fin(&mut self, direction: Direction, at: Timestamp, cx: &mut Context<'_>) {
         Session::fin(self, direction, at, cx);
+    }
+
+    fn reset(&mut self, from: Direction, at: Timestamp, cx: &mut Context<'_>) {
+        Session::reset(self, from, at, cx);
     }
 
     fn protocol(&mut self, alpn: &[u8]) {

@@ -38,6 +38,16 @@ impl Merged {
         }
     }
 
+    /// The TLS key logs that the captures carried before their next packets, as lines of text.
+    /// Empty where there are none. To be asked before each packet: keys come before what they open.
+    pub fn take_keys(&mut self) -> Result<Vec<u8>, FileError> {
+        let mut keys = Vec::new();
+        for reader in &mut self.readers {
+            keys.append(&mut reader.take_keys()?);
+        }
+        Ok(keys)
+    }
+
     /// Where captures end in the middle of a record.
     pub fn cuts(&self) -> impl Iterator<Item = &Cut> {
         self.readers.iter().filter_map(Reader::cut)
