@@ -80,7 +80,7 @@ impl Session {
             Speaks::Http1(http1) => {
                 if let Some(handover) = http1.push(direction, chunk, cx) {
                     let rest = chunk.after(handover.used);
-                    let http2 = http2::Connection::upgraded(self.info, handover.exchange);
+                    let http2 = http2::Connection::upgraded(self.info, *handover.exchange);
                     self.speaks = Speaks::Http2(Box::new(http2));
                     if let Some(rest) = rest {
                         self.push(direction, rest, cx);
