@@ -1,5 +1,5 @@
 # Each target installs what it needs on Debian 12 (with cargo on the PATH) and says what it does.
-.PHONY: demo test check bench build tools-build tools-test tools-check help
+.PHONY: demo test check bench build tools-build tools-test tools-check tools-bench help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -29,7 +29,7 @@ check: tools-build tools-check ## format, lints, documentation, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	cargo deny --locked check licenses bans sources
 
-bench: build ## pairs per CPU second of analyze against the floor of reading and decoding heads
+bench: build tools-bench ## pairs per CPU second of analyze against the floor and the peers
 	cargo bench --locked --bench analyze
 
 tools-build:
@@ -37,6 +37,9 @@ tools-build:
 
 tools-test:
 	@tests/install.sh test
+
+tools-bench:
+	@tests/install.sh bench
 
 tools-check:
 	@tests/install.sh check

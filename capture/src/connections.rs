@@ -67,7 +67,7 @@ struct Flow {
 /// Where exchanges go, and what counts.
 pub(crate) struct Outlet<'a> {
     pub(crate) counters: &'a mut Counters,
-    pub(crate) out: &'a mut VecDeque<Exchange>,
+    pub(crate) out: &'a mut VecDeque<Box<Exchange>>,
 }
 
 impl Connections {
@@ -119,15 +119,17 @@ impl Connections {
     /// Takes a segment.
     pub(crate) fn push(&mut self, segment: &Segment<'_>, outlet: &mut Outlet<'_>) {
         let before = std::mem::replace(&mut self.latest, segment.at);
-        if !self.targets.is_empty() && !self.is_followed(segment) {
+        let key = FlowKey::new(segment.source, segment.destination);
+        let found = self.flows.find(&key);
+        // What has a flow is followed: most segments need not be held against the targets.
+        if found.is_none() && !self.targets.is_empty() && !self.is_followed(segment) {
             outlet.counters.other_addresses += 1;
             return;
         }
         if segment.cut > 0 {
             outlet.counters.anomalies.note(Anomaly::PacketCut);
         }
-        let key = FlowKey::new(segment.source, segment.destination);
-        match self.flows.find(&key) {
+        match found {
             Some(id) => {
                 if self.push_to(id, segment, outlet) == Course::Superseded {
                     self.drop_flow(id, outlet);

@@ -139,7 +139,7 @@ impl Fields {
             .iter()
             .filter(move |(n, _)| {
                 (n.end - n.start) as usize == name.len()
-                    && self.slice(*n).eq_ignore_ascii_case(name)
+                    && (self.slice(*n) == name || self.slice(*n).eq_ignore_ascii_case(name))
             })
             .map(|&(_, value)| self.slice(value))
     }

@@ -16,7 +16,7 @@ pub struct Tap {
     decoder: link::Decoder,
     connections: Connections,
     counters: Counters,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
 }
 
 impl Tap {
@@ -52,7 +52,7 @@ impl Tap {
     }
 
     /// The next finished exchange, in order of completion.
-    pub fn poll(&mut self) -> Option<Exchange> {
+    pub fn poll(&mut self) -> Option<Box<Exchange>> {
         let exchange = self.out.pop_front()?;
         self.counters.exchanges[exchange.evidence as usize] += 1;
         if let Some(protocol) = &exchange.upgrade {

@@ -46,7 +46,7 @@ fn capture_exchanges(
     let mut idle = 0;
     while exchanges.len() < wanted {
         let taken = interface.drain(3, |packet| tap.push(packet)).unwrap();
-        exchanges.extend(std::iter::from_fn(|| tap.poll()));
+        exchanges.extend(std::iter::from_fn(|| tap.poll()).map(|exchange| *exchange));
         if taken == 0 && interface.wait(Duration::from_millis(500)).unwrap() == Wait::Over {
             idle += 1;
             assert!(idle < 60, "{} of {wanted} exchanges came", exchanges.len());

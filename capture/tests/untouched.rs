@@ -64,10 +64,10 @@ fn exchanges_of(packets: &[Owned], lost: &BTreeSet<usize>) -> Vec<Exchange> {
             tap.push(&Packet { at: *at, link: *link, data, original_len: *original_len });
         }
         tap.expire(*at);
-        exchanges.extend(std::iter::from_fn(|| tap.poll()));
+        exchanges.extend(std::iter::from_fn(|| tap.poll().map(|exchange| *exchange)));
     }
     tap.finish();
-    exchanges.extend(std::iter::from_fn(|| tap.poll()));
+    exchanges.extend(std::iter::from_fn(|| tap.poll().map(|exchange| *exchange)));
     exchanges
 }
 

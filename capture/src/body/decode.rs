@@ -33,7 +33,7 @@ pub fn decode<'a>(
     content_encoding: Option<&[u8]>,
     limit: u64,
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
-    if kept.is_empty() {
+    if kept.is_empty() || content_encoding.is_none() {
         return Ok(Cow::Borrowed(kept));
     }
     let mut decoder = Decoder::new(content_encoding.into_iter(), limit)?;

@@ -10,7 +10,7 @@ use crate::Evidence;
 struct Bench {
     connections: Connections,
     counters: Counters,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
     now: u64,
     /// Exchanges that have left.
     left: usize,
@@ -193,7 +193,7 @@ fn uploads_that_wait_for_their_responses_stay_in_the_budget_of_bodies() {
     let mut outlet = Outlet { counters: &mut bench.counters, out: &mut bench.out };
     bench.connections.finish(&mut outlet);
     assert_eq!(bench.out.len(), 200);
-    let kept = |exchange: &Exchange| exchange.request.as_ref().unwrap().body.is_whole();
+    let kept = |exchange: &Box<Exchange>| exchange.request.as_ref().unwrap().body.is_whole();
     assert!(bench.out.iter().any(kept) && !bench.out.iter().all(kept));
     bench.settle();
 }

@@ -561,7 +561,10 @@ impl FieldLines {
                 self.doubt_bare_cr();
                 return LinesRead::Done { used: at + 1 };
             }
-            let Some(len) = memchr(b'\n', &bytes[at..]) else {
+            // A name as it should be, and its colon, are read on the way to the line's end: the
+            // bytes of most lines are looked at once.
+            let name_len = bytes[at..].iter().take_while(|&&b| TCHAR[b as usize]).count();
+            let Some(len) = memchr(b'\n', &bytes[at + name_len..]).map(|len| name_len + len) else {
                 return match end {
                     End::Awaited => LinesRead::Need,
                     End::Cut => LinesRead::Done { used: at },
@@ -586,7 +589,11 @@ impl FieldLines {
                     };
                 }
                 _ => {
-                    last = if self.field(bytes, line) {
+                    let named = name_len > 0 && bytes[at + name_len] == b':';
+                    last = if named {
+                        self.named(bytes, at..at + name_len, line.end);
+                        Last::Field
+                    } else if self.field(bytes, line) {
                         Last::Field
                     } else {
                         self.leave_out();
@@ -608,7 +615,14 @@ impl FieldLines {
         self.notes.line_lost = true;
     }
 
-    /// Reads one line; false if it is none.
+    /// Takes the line whose name is this and followed by its colon.
+    fn named(&mut self, bytes: &[u8], name: Range, line_end: usize) {
+        let value = trim(bytes, name.end + 1..line_end);
+        self.recognise(&bytes[name.clone()], &bytes[value.clone()]);
+        self.fields.push((Span::new(name), Span::new(value)));
+    }
+
+    /// Reads one line that may not be as it should; false if it is none.
     fn field(&mut self, bytes: &[u8], line: Range) -> bool {
         let Some(colon) = memchr(b':', &bytes[line.clone()]) else { return false };
         let mut name = line.start..line.start + colon;
@@ -648,6 +662,7 @@ impl FieldLines {
 
     /// Takes what a field says about the message's body, by the name's length first. True for a
     /// field that says something of it.
+    #[inline]
     fn recognise(&mut self, name: &[u8], value: &[u8]) -> bool {
         match (name.len(), name[0] | 0x20) {
             (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {

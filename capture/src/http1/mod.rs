@@ -73,7 +73,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) struct Handover {
     /// The exchange that the next protocol answers.
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     /// How many bytes of the chunk were still HTTP/1.
     pub(crate) used: usize,
 }
@@ -81,7 +81,7 @@ pub(crate) struct Handover {
 /// An exchange that has not left yet.
 #[derive(Debug)]
 struct Open {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     method: Method,
     asked: FirstByte,
     /// Nothing more of the request will come.
@@ -120,7 +120,7 @@ enum Answering {
 
 impl Open {
     fn new(info: &FlowInfo, at: Timestamp) -> Self {
-        let exchange = Exchange {
+        let exchange = Box::new(Exchange {
             origin: info.origin,
             client: info.client,
             server: info.server,
@@ -132,7 +132,7 @@ impl Open {
             upgrade: None,
             timing: Timing::default(),
             evidence: Evidence::Complete,
-        };
+        });
         Self {
             exchange,
             method: Method::Other,

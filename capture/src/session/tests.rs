@@ -12,7 +12,7 @@ struct Wire {
     session: Session,
     anomalies: Anomalies,
     body_bytes: usize,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
     sent: [u64; 2],
     now: u64,
 }
@@ -64,7 +64,7 @@ impl Wire {
     /// What has left, as `target status evidence`.
     fn left(&mut self) -> Vec<String> {
         self.run(Session::finish);
-        let text = |exchange: Exchange| {
+        let text = |exchange: Box<Exchange>| {
             let target = exchange.request.as_ref().map_or("-".into(), |request| {
                 String::from_utf8_lossy(request.target()).into_owned()
             });

@@ -90,7 +90,7 @@ fn exchange(tap: &mut Tap, at: u64, client: (u8, u16), server: (u8, u16)) {
 }
 
 fn polled(tap: &mut Tap) -> Vec<Exchange> {
-    std::iter::from_fn(|| tap.poll()).collect()
+    std::iter::from_fn(|| tap.poll()).map(|exchange| *exchange).collect()
 }
 
 #[test]

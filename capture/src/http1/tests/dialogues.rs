@@ -203,7 +203,7 @@ fn play(
         }
     }
     wire.fin(ToServer).fin(ToClient).finish();
-    wire.out.drain(..).collect()
+    wire.out.drain(..).map(|exchange| *exchange).collect()
 }
 
 fn asked_id(exchange: &Exchange) -> Option<usize> {

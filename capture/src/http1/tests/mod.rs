@@ -16,7 +16,7 @@ struct Wire {
     limits: Limits,
     anomalies: Anomalies,
     body_bytes: usize,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
     /// Bytes sent so far, by direction.
     sent: [u64; 2],
     now: Timestamp,
@@ -131,7 +131,7 @@ impl Wire {
     }
 
     fn next(&mut self) -> Exchange {
-        self.out.pop_front().expect("an exchange has left")
+        *self.out.pop_front().expect("an exchange has left")
     }
 
     /// What has left, as `target status evidence`, `-` for what is not there.
