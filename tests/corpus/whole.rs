@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::shared::{Corpus, Entry, Verdict};
 
 /// Files that need what is not there yet: they may fail, and need no row among the explained.
-const WAITING: [(&str, &[&str]); 3] = [
+const WAITING: [(&str, &[&str]); 2] = [
     (
         "HTTP/2",
         &[
@@ -49,30 +49,6 @@ const WAITING: [(&str, &[&str]); 3] = [
             "tls12_h2.pcap",
             "tls13_h1.pcap",
             "tls13_h2.pcap",
-        ],
-    ),
-    (
-        "links and tunnels",
-        &[
-            "ndpi__http_origin_different_than_host.pcap",
-            "suri__bug-2576-01-ips_temp6.pcap",
-            "suri__bug-2576-02-ips_temp1.pcap",
-            "suri__bug-4810_pppoe-session-http.pcap",
-            "suri__bug-6402-01.pcap",
-            "suri__vxlan-non-zero-reserved-fields.pcap",
-            "tcpdump__arcnet-rfc1051-arp-icmp-http.pcap",
-            "tcpreplay__test.rewrite_dlthdlc.pcap",
-            "tcpreplay__test.rewrite_dltuser.pcap",
-            "tcpreplay__test2.rewrite_dlthdlc.pcap",
-            "tcpreplay__test2.rewrite_dltuser.pcap",
-            "wswiki__Http.pcap",
-            "wswiki__nb6-hotspot.pcap",
-            "wswiki__nb6-http.pcap",
-            "wswiki__nflog.pcap",
-            "zeek__nflog-http.pcap",
-            "zeek__tunnels_Teredo.pcap",
-            "zeek__tunnels_gtp_gtp2_different_udp_port.pcap",
-            "zeek__tunnels_teredo_bubble_with_payload.pcap",
         ],
     ),
 ];

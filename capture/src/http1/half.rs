@@ -1,7 +1,8 @@
 //! One direction of a connection: where in its message it is, and the body being taken.
 
 use super::framing::{Framing, Piece};
-use super::head::{HeadBuffer, Parsed, Scanned, parse_trailers};
+use super::head::{Parsed, parse_trailers};
+use super::head_buffer::{HeadBuffer, Scanned};
 use crate::body::BodyBuilder;
 use crate::context::Context;
 use crate::reassembly::Chunk;

@@ -1,17 +1,21 @@
 //! Message heads (RFC 9112 §2 to §5): start line and field lines, up to the empty line.
 //!
-//! Owns the syntax of heads and trailers, and recognises the few fields that decide where a body
+//! Owns the syntax of heads and trailers after their first line ([`super::start_line`]), and recognises the few fields that decide where a body
 //! ends. Refuses nothing that can be read in one way only: what is not as the standard has it is
 //! tolerated and noted.
 //!
 //! Invariants:
 //! - A head that lies in one piece is read once, in place, and copied once. One that comes in
-//!   pieces is scanned once for its end ([`HeadBuffer`]), then read once: linear in its length
+//!   pieces is scanned once for its end ([`super::head_buffer`]), then read once: linear in its length
 //!   however it is cut.
 //! - Notes are taken with the head, so that reading it in vain counts nothing twice.
 
 use memchr::memchr;
 
+use super::start_line::{
+    LONGEST_METHOD, RequestLine, STATUS_PREFIX, VERSION_PREFIX, is_blank, request_line, start_line,
+    status_line, strip_cr,
+};
 use crate::message::Span;
 use crate::{Anomaly, Fields, Version};
 
@@ -94,7 +98,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    fn note(&mut self, anomaly: Anomaly) {
+    pub(super) fn note(&mut self, anomaly: Anomaly) {
         if !self.anomalies.contains(&anomaly) {
             self.anomalies.push(anomaly);
         }
@@ -228,109 +232,6 @@ pub(super) fn starts_like_status_line(bytes: &[u8]) -> bool {
     bytes[..len] == VERSION_PREFIX[..len]
 }
 
-/// A head (or trailer section) that comes in pieces: kept and scanned for the empty line that ends
-/// it.
-#[derive(Debug, Default)]
-pub(super) struct HeadBuffer {
-    bytes: Vec<u8>,
-    /// Where the line begins whose end was not seen yet.
-    line_start: usize,
-}
-
-/// What came of a piece.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Scanned {
-    /// All of it was taken and the end is still to come. `telling`: it may have shown that this
-    /// is no head at all.
-    Need { telling: bool },
-    /// `used` bytes of it were taken; the head is whole.
-    Whole { used: usize },
-    /// There are more bytes than the cap and no end.
-    TooLarge,
-}
-
-impl HeadBuffer {
-    /// Prefix within which garbage is told from a start line.
-    const TELLING_BYTES: usize = 96;
-
-    /// Bytes of memory held.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    /// Takes bytes up to the end of the head.
-    pub(super) fn push(&mut self, piece: &[u8], cap: usize) -> Scanned {
-        work::note(piece.len());
-        let before = self.bytes.len();
-        let in_start_line = self.line_start == 0;
-        let piece = &piece[..piece.len().min(cap.saturating_sub(before) + 1)];
-        let mut from = 0;
-        if let Some(used) = self.ends_with_bare_cr(piece) {
-            self.bytes.extend_from_slice(&piece[..used]);
-            return Scanned::Whole { used };
-        }
-        while let Some(at) = memchr(b'\n', &piece[from..]) {
-            let end = from + at;
-            let empty = self.is_empty_line(&piece[..end]);
-            from = end + 1;
-            self.line_start = before + from;
-            if empty && self.line_start <= cap {
-                self.bytes.extend_from_slice(&piece[..from]);
-                return Scanned::Whole { used: from };
-            }
-            if let Some(used) = self.ends_with_bare_cr(piece) {
-                self.bytes.extend_from_slice(&piece[..used]);
-                return Scanned::Whole { used };
-            }
-        }
-        self.bytes.extend_from_slice(piece);
-        if self.bytes.len() > cap {
-            return Scanned::TooLarge;
-        }
-        let start_line_ended = self.line_start > 0;
-        let telling = in_start_line && (start_line_ended || before <= Self::TELLING_BYTES);
-        Scanned::Need { telling }
-    }
-
-    /// Whether the line from `line_start` to the end of `piece`, which follows what is kept, is
-    /// empty but for a CR.
-    fn is_empty_line(&self, piece: &[u8]) -> bool {
-        match self.line_start.checked_sub(self.bytes.len()) {
-            Some(start) => matches!(&piece[start..], b"" | b"\r"),
-            None => matches!((&self.bytes[self.line_start..], piece), (b"\r", b"")),
-        }
-    }
-
-    /// Where the head ends in `piece`, if the line from `line_start` on is empty but for a CR that
-    /// no LF follows (see [`FieldLines::read`]).
-    fn ends_with_bare_cr(&self, piece: &[u8]) -> Option<usize> {
-        let before = self.bytes.len();
-        let at = |place: usize| match place.checked_sub(before) {
-            Some(place) => piece.get(place),
-            None => self.bytes.get(place),
-        };
-        let ends = self.line_start > 0
-            && at(self.line_start) == Some(&b'\r')
-            && at(self.line_start + 1).is_some_and(|&next| next != b'\n');
-        ends.then(|| (self.line_start + 1).saturating_sub(before))
-    }
-
-    /// What was taken so far.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Whether nothing was taken yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Forgets what was taken, and gives its memory back: a connection that waits holds none.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
 /// Whether `bytes` can be no beginning of a request, by their first line or as much as there is of
 /// it.
 pub(super) fn cannot_be_request(bytes: &[u8], doubtful: Doubtful) -> bool {
@@ -355,169 +256,8 @@ pub(super) fn cannot_be_response(bytes: &[u8]) -> bool {
     !bytes[..len].eq_ignore_ascii_case(&STATUS_PREFIX[..len])
 }
 
-const VERSION_PREFIX: &[u8] = b"HTTP/1.";
-const STATUS_PREFIX: &[u8] = b"HTTP/";
-
-type Range = std::ops::Range<usize>;
-
-/// The start line without its end, and where the next line begins.
-fn start_line(bytes: &[u8], notes: &mut Notes) -> Option<(Range, usize)> {
-    let end = memchr(b'\n', bytes)?;
-    Some((0..strip_cr(bytes, 0, end, notes), end + 1))
-}
-
-/// RFC 9112 §2.2: a single LF may be taken as a line's end.
-fn strip_cr(bytes: &[u8], start: usize, end: usize, notes: &mut Notes) -> usize {
-    if end > start && bytes[end - 1] == b'\r' {
-        end - 1
-    } else {
-        notes.note(Anomaly::BareLf);
-        end
-    }
-}
-
-/// Longer than any registered method.
-const LONGEST_METHOD: usize = 64;
-
-/// A request's first line.
-struct RequestLine {
-    version: Version,
-    method: Range,
-    target: Range,
-    /// It has no version.
-    doubtful: bool,
-}
-
-/// RFC 9112 §3: `method SP request-target SP HTTP-version`.
-fn request_line(
-    bytes: &[u8],
-    line: Range,
-    doubtful: Doubtful,
-    notes: &mut Notes,
-) -> Option<RequestLine> {
-    let text = &bytes[line.clone()];
-    let method_len = memchr(b' ', text).unwrap_or(text.len());
-    let version_at = memchr::memrchr(b' ', text).map_or(text.len(), |at| at + 1);
-    if let Some((version, true)) = version(&text[version_at..])
-        && is_token(&text[..method_len])
-        && let Some(target) = text.get(method_len + 1..version_at - 1)
-        && !target.is_empty()
-        && memchr(b' ', target).is_none()
-    {
-        let start = line.start;
-        let target = start + method_len + 1..start + version_at - 1;
-        return Some(RequestLine {
-            version,
-            method: start..start + method_len,
-            target,
-            doubtful: false,
-        });
-    }
-    let line = loose_request_line(bytes, line)?;
-    if line.doubtful && doubtful == Doubtful::Refused {
-        return None;
-    }
-    notes.note(Anomaly::BadRequestLine);
-    Some(line)
-}
-
-/// A first line by its words. RFC 9112 §3: a recipient may take any white space for the SP between
-/// them. The target is the second word; a version after more than one other word is none that
-/// could be relied on, but shows that a request was meant.
-fn loose_request_line(bytes: &[u8], line: Range) -> Option<RequestLine> {
-    let word_from = |from: usize| -> Option<Range> {
-        let rest = &bytes[from..line.end];
-        let start = from + rest.iter().position(|&b| !is_blank(b))?;
-        let len = bytes[start..line.end].iter().position(|&b| is_blank(b));
-        Some(start..len.map_or(line.end, |len| start + len))
-    };
-    let method = word_from(line.start).filter(|method| method.start == line.start)?;
-    let name = &bytes[method.clone()];
-    if name.len() > LONGEST_METHOD || !is_token(name) {
-        return None;
-    }
-    let target = word_from(method.end).unwrap_or(method.end..method.end);
-    let rest = trim_blank(bytes, target.end..line.end);
-    let last = bytes[rest.clone()].iter().rposition(|&b| is_blank(b)).map_or(0, |at| at + 1);
-    let (version, doubtful) = match version(&bytes[rest.start + last..rest.end]) {
-        Some((version, _)) if last == 0 => (version, false),
-        Some(_) => (Version::Unknown, false),
-        None => (Version::Unknown, true),
-    };
-    // RFC 9113 §3.4: the method of HTTP/2's preface, which is no request.
-    let meant = name != b"PRI" && name.iter().all(|b| matches!(b, b'A'..=b'Z' | b'-' | b'_'));
-    if doubtful && !meant {
-        return None;
-    }
-    Some(RequestLine { version, method, target, doubtful })
-}
-
-/// RFC 9112 §3: what may stand between the words of a request line.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r')
-}
-
-fn trim_blank(bytes: &[u8], mut range: Range) -> Range {
-    while range.start < range.end && is_blank(bytes[range.start]) {
-        range.start += 1;
-    }
-    while range.start < range.end && is_blank(bytes[range.end - 1]) {
-        range.end -= 1;
-    }
-    range
-}
-
-/// RFC 9112 §4: `HTTP-version SP status-code SP [reason-phrase]`. The last SP may be missing.
-fn status_line(bytes: &[u8], line: Range, notes: &mut Notes) -> Option<(Version, u16, Range)> {
-    let text = &bytes[line.clone()];
-    let version_len = memchr(b' ', text)?;
-    let (version, exact) = match version(&text[..version_len]) {
-        Some(told) => told,
-        None if is_other_version(&text[..version_len]) => {
-            notes.doubtful = true;
-            (Version::Unknown, false)
-        }
-        None => return None,
-    };
-    let digits = text.get(version_len + 1..version_len + 4)?;
-    if !digits.iter().all(u8::is_ascii_digit) || digits[0] == b'0' {
-        return None;
-    }
-    let status = digits.iter().fold(0, |n, digit| n * 10 + u16::from(digit - b'0'));
-    let reason = match text.get(version_len + 4) {
-        None => line.end..line.end,
-        Some(b' ') => line.start + version_len + 5..line.end,
-        Some(_) => return None,
-    };
-    if !exact {
-        notes.note(Anomaly::BadStatusLine);
-    }
-    Some((version, status, reason))
-}
-
-/// The version, and whether it is written as it should be (RFC 9112 §2.3: case-sensitive).
-fn version(text: &[u8]) -> Option<(Version, bool)> {
-    let (prefix, minor) = text.split_at_checked(VERSION_PREFIX.len())?;
-    let version = match minor {
-        b"1" => Version::Http11,
-        b"0" => Version::Http10,
-        // RFC 9110 §2.5: a higher minor version is read as the highest known.
-        [b'2'..=b'9'] => Version::Http11,
-        _ => return None,
-    };
-    prefix.eq_ignore_ascii_case(VERSION_PREFIX).then_some((version, prefix == VERSION_PREFIX))
-}
-
-/// Whether `text` is a version as HTTP/1 has it, but none of its own: `HTTP/2.0`, `HTTP/1.01`. Some
-/// servers write them; how they mean the rest to be read cannot be relied on.
-fn is_other_version(text: &[u8]) -> bool {
-    let Some((name, numbers)) = text.split_at_checked(STATUS_PREFIX.len()) else { return false };
-    let digits = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    let mut parts = numbers.splitn(2, |&b| b == b'.');
-    name.eq_ignore_ascii_case(STATUS_PREFIX)
-        && parts.next().is_some_and(digits)
-        && parts.next().is_some_and(digits)
-}
+/// A place in a head.
+pub(super) type Range = std::ops::Range<usize>;
 
 /// Field lines of one head as they are read.
 struct FieldLines {
@@ -792,7 +532,7 @@ fn trim(bytes: &[u8], mut range: Range) -> Range {
 }
 
 /// RFC 9110 §5.6.2: one or more tchar.
-fn is_token(bytes: &[u8]) -> bool {
+pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&b| TCHAR[b as usize])
 }
 
@@ -819,7 +559,7 @@ pub(super) mod work {
     }
 
     /// Counts `bytes`; nothing outside tests.
-    pub(super) fn note(bytes: usize) {
+    pub(in crate::http1) fn note(bytes: usize) {
         #[cfg(test)]
         BYTES.with(|all| all.set(all.get() + bytes));
         #[cfg(not(test))]

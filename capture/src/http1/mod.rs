@@ -7,7 +7,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `head` | start lines, field lines, trailers |
+//! | `start_line` | request lines and status lines |
+//! | `head` | field lines, trailers, what they say of the body |
+//! | `head_buffer` | where a head ends that comes in pieces |
 //! | `framing` | where a body ends, the chunked coding |
 //! | `half` | one direction: where in its message it is |
 //! | `requests`, `responses` | what each direction's messages do to the connection |
@@ -24,9 +26,11 @@
 mod framing;
 mod half;
 mod head;
+mod head_buffer;
 mod requests;
 mod responses;
 mod resync;
+mod start_line;
 
 use std::collections::VecDeque;
 

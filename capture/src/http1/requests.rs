@@ -2,9 +2,8 @@
 
 use super::framing::{BodyPlan, Framing};
 use super::half::{FirstByte, State, Taken};
-use super::head::{
-    Doubtful, End, Method, Parsed, RequestHead, Scanned, cannot_be_request, parse_request,
-};
+use super::head::{Doubtful, End, Method, Parsed, RequestHead, cannot_be_request, parse_request};
+use super::head_buffer::Scanned;
 use super::resync::Turn;
 use super::{Connection, Open};
 use crate::body::BodyBuilder;

@@ -3,9 +3,9 @@
 use super::framing::BodyPlan;
 use super::half::{FirstByte, State, Taken};
 use super::head::{
-    End, Method, Parsed, ResponseHead, Scanned, cannot_be_response, parse_response,
-    starts_like_status_line,
+    End, Method, Parsed, ResponseHead, cannot_be_response, parse_response, starts_like_status_line,
 };
+use super::head_buffer::Scanned;
 use super::resync::{Anchored, can_answer};
 use super::{Answering, Connection, Handover, Open};
 use crate::body::BodyBuilder;

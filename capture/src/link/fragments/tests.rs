@@ -394,7 +394,7 @@ proptest! {
             let _ = bench.decoder.segment(&packet, &bench.limits, &mut bench.anomalies);
             let fragments = &bench.decoder.fragments;
             prop_assert!(fragments.held <= 4_000);
-            prop_assert_eq!(fragments.held, fragments.packets.values().map(Partial::cost).sum());
+            prop_assert_eq!(fragments.held, fragments.packets.values().map(Partial::cost).sum::<usize>());
             prop_assert_eq!(fragments.order.len(), fragments.packets.len());
         }
         bench.decoder.finish(&mut bench.anomalies);
