@@ -33,6 +33,14 @@ test_tools() {
     tests/install-envoy.sh
 }
 
+fuzz_tools() {
+    debian g++
+}
+
+live_tools() {
+    debian wrk nginx-light
+}
+
 check_tools() {
     cargo deny --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY_VERSION" || {
         echo "installing cargo-deny $CARGO_DENY_VERSION from crates.io"
@@ -43,6 +51,8 @@ check_tools() {
 case "${1:-}" in
 build) build ;;
 test) test_tools ;;
+fuzz) fuzz_tools ;;
+live) live_tools ;;
 check) check_tools ;;
-*) echo "usage: $0 build|test|check" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|fuzz|live|check" >&2; exit 2 ;;
 esac

@@ -12,18 +12,18 @@ use crate::flow::{Direction, FlowInfo};
 use crate::keylog::KeyLog;
 use crate::reassembly::{Chunk, Extent, Gap, GapCause};
 use crate::session::Session;
-use crate::{Anomalies, Evidence, Exchange, Limits, Timestamp, http1, http2};
+use crate::{Anomalies, Anomaly, Evidence, Exchange, Limits, Timestamp, http1, http2};
 
 /// A script for HTTP/1: see [`Script`].
 pub fn http1(data: &[u8]) {
     let script = Script::read(&mut Input(data));
-    script.play_both(http1::Connection::new, &[]);
+    script.play_both(http1::Connection::new, &[], LosesItsPlace::Yes);
 }
 
 /// A script for HTTP/2: see [`Script`].
 pub fn http2(data: &[u8]) {
     let script = Script::read(&mut Input(data));
-    script.play_both(http2::Connection::new, &[]);
+    script.play_both(http2::Connection::new, &[], LosesItsPlace::No);
 }
 
 /// `len u16` and a key log of that many bytes, then a script for a connection that may begin with
@@ -32,8 +32,35 @@ pub fn tls(data: &[u8]) {
     let mut input = Input(data);
     let len = usize::from(input.u16());
     let keys = input.bytes(len);
-    Script::read(&mut input).play_both(Session::new, keys);
+    Script::read(&mut input).play_both(Session::new, keys, LosesItsPlace::Yes);
 }
+
+/// Whether a parser that met what it cannot follow looks for the next message where packets begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LosesItsPlace {
+    Yes,
+    No,
+}
+
+/// Oddities after which every parser knows where it is.
+const TOLERATED: [Anomaly; 16] = [
+    Anomaly::BareLf,
+    Anomaly::SpaceBeforeColon,
+    Anomaly::ObsFold,
+    Anomaly::LeadingEmptyLine,
+    Anomaly::LengthAndTransferEncoding,
+    Anomaly::PipelineTooDeep,
+    Anomaly::Upgraded,
+    Anomaly::UnknownField,
+    Anomaly::BadFieldList,
+    Anomaly::TooManyStreams,
+    Anomaly::PushPromise,
+    Anomaly::TlsWithoutKeys,
+    Anomaly::KeyLogFull,
+    Anomaly::BadKeyLogLine,
+    Anomaly::BadContentEncoding,
+    Anomaly::UnknownContentEncoding,
+];
 
 /// What is said on a connection.
 ///
@@ -69,8 +96,7 @@ impl<'a> Script<'a> {
         let mut steps = Vec::new();
         while !input.is_empty() {
             let op = input.byte();
-            let direction =
-                if op & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
+            let direction = if op & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
             steps.push(match op >> 1 & 7 {
                 5 => Step::Gap {
                     direction,
@@ -102,16 +128,21 @@ impl<'a> Script<'a> {
     }
 
     /// Plays it whole and in pieces, and asserts that the same exchanges leave.
-    pub(super) fn play_both<R: Room>(&self, open: impl Fn(FlowInfo) -> R, keys: &[u8]) {
-        let whole = self.play(&open, keys, usize::MAX);
-        // Where bytes are missing, what comes next is looked for where packets begin.
-        if self.config & LATE_JOIN != 0
-            || self.steps.iter().any(|step| matches!(step, Step::Gap { .. }))
-        {
+    pub(super) fn play_both<R: Room>(
+        &self,
+        open: impl Fn(FlowInfo) -> R,
+        keys: &[u8],
+        loses: LosesItsPlace,
+    ) {
+        let (whole, anomalies) = self.play(&open, keys, usize::MAX);
+        let lost = loses == LosesItsPlace::Yes
+            && anomalies.iter().any(|(anomaly, _)| !TOLERATED.contains(&anomaly));
+        let missing = self.steps.iter().any(|step| matches!(step, Step::Gap { .. }));
+        if lost || missing || self.config & LATE_JOIN != 0 {
             return;
         }
         for piece in [1, 7] {
-            let pieces = self.play(&open, keys, piece);
+            let (pieces, _) = self.play(&open, keys, piece);
             assert_eq!(whole, pieces, "cut into pieces of {piece}, the same bytes say the same");
         }
     }
@@ -136,7 +167,13 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn play<R: Room>(&self, open: impl Fn(FlowInfo) -> R, keys: &[u8], piece: usize) -> Vec<String> {
+    /// What leaves, and what was odd.
+    fn play<R: Room>(
+        &self,
+        open: impl Fn(FlowInfo) -> R,
+        keys: &[u8],
+        piece: usize,
+    ) -> (Vec<String>, Anomalies) {
         let info = FlowInfo {
             origin: None,
             client: ([10, 0, 0, 1], 40_000).into(),
@@ -338,7 +375,7 @@ impl<R: Room> Stage<R> {
     }
 
     /// Ends the connection, and gives what left it.
-    fn finish(mut self, small: bool) -> Vec<String> {
+    fn finish(mut self, small: bool) -> (Vec<String>, Anomalies) {
         let (held, said) = (self.room.held_bytes(), self.to.iter().sum::<u64>());
         // State grows with what was said, by no more than a small message's bookkeeping.
         assert!(held as u64 <= (128 << 10) + 128 * said, "{held} bytes held after {said}");
@@ -348,7 +385,7 @@ impl<R: Room> Stage<R> {
         assert!(self.out.len() as u64 <= said + 1, "more exchanges than bytes");
         let noted: u64 = self.anomalies.iter().map(|(_, count)| count).sum();
         assert!(noted <= 16 * (said + 16), "{noted} oddities in {said} bytes");
-        self.out.iter().map(summary).collect()
+        (self.out.iter().map(summary).collect(), self.anomalies)
     }
 }
 

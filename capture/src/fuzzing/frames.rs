@@ -1,7 +1,7 @@
 //! HTTP/2 connections that say nothing but header blocks: all of an input goes to the decoder.
 
 use super::Input;
-use super::dialogue::Script;
+use super::dialogue::{LosesItsPlace, Script};
 use crate::flow::Direction;
 use crate::http2;
 
@@ -47,7 +47,8 @@ pub fn hpack(data: &[u8]) {
             said.push((Direction::ToClient, bytes));
         }
     }
-    Script::of_bytes(config, &said).play_both(http2::Connection::new, &[]);
+    let script = Script::of_bytes(config, &said);
+    script.play_both(http2::Connection::new, &[], LosesItsPlace::No);
 }
 
 fn headers(out: &mut Vec<u8>, flags: u8, stream: u32, block: &[u8]) {

@@ -101,7 +101,6 @@ impl<'a> Run<'a> {
         let lie = if flags & OTHER_BYTES != 0 { 0xff } else { 0 };
         let payload: Vec<u8> = (0..len).map(|i| content(first.wrapping_add(i)) ^ lie).collect();
         let kept = if flags & CUT != 0 { payload.len() / 2 } else { payload.len() };
-        self.given.conflicts |= lie != 0;
         if (first.wrapping_add(len).wrapping_sub(self.sent[mine])).cast_signed() > 0 {
             self.sent[mine] = first.wrapping_add(len);
         }
@@ -117,8 +116,10 @@ impl<'a> Run<'a> {
             payload: &payload[..kept],
             cut: (payload.len() - kept) as u32,
         };
+        self.given.conflicts |= lie != 0;
         if self.push(direction, &segment) == Course::Superseded {
             self.restart();
+            self.given.conflicts = lie != 0;
             // What opens a conversation is never superseded by itself.
             assert_ne!(self.push(direction, &segment), Course::Superseded);
         }
@@ -127,8 +128,7 @@ impl<'a> Run<'a> {
     fn push(&mut self, direction: Direction, segment: &Segment<'_>) -> Course {
         if !segment.rst {
             let first = segment.seq.wrapping_add(u32::from(segment.syn));
-            let superseded =
-                segment.syn && self.conversation.is_superseded_by(direction, segment);
+            let superseded = segment.syn && self.conversation.is_superseded_by(direction, segment);
             if !superseded {
                 self.given.begin[direction as usize].get_or_insert(first);
                 if let Some(ack) = segment.ack {

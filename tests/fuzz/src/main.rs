@@ -19,17 +19,15 @@ mod target {
 
     type Play = fn(&[u8]);
 
-    static PLAY: LazyLock<Play> = LazyLock::new(|| {
-        match std::env::var("FUZZ_TARGET").as_deref() {
-            Ok("link") => fuzzing::link,
-            Ok("reassembly") => fuzzing::reassembly,
-            Ok("http1") => fuzzing::http1,
-            Ok("http2") => fuzzing::http2,
-            Ok("hpack") => fuzzing::hpack,
-            Ok("tls") => fuzzing::tls,
-            Ok("pipeline") => fuzz::pipeline,
-            other => panic!("FUZZ_TARGET names no target: {other:?}"),
-        }
+    static PLAY: LazyLock<Play> = LazyLock::new(|| match std::env::var("FUZZ_TARGET").as_deref() {
+        Ok("link") => fuzzing::link,
+        Ok("reassembly") => fuzzing::reassembly,
+        Ok("http1") => fuzzing::http1,
+        Ok("http2") => fuzzing::http2,
+        Ok("hpack") => fuzzing::hpack,
+        Ok("tls") => fuzzing::tls,
+        Ok("pipeline") => fuzz::pipeline,
+        other => panic!("FUZZ_TARGET names no target: {other:?}"),
     });
 
     libfuzzer_sys::fuzz_target!(|data: &[u8]| PLAY(data));
