@@ -38,7 +38,7 @@ fuzz_tools() {
 }
 
 live_tools() {
-    debian wrk nginx-light
+    debian wrk
 }
 
 check_tools() {

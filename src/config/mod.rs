@@ -9,6 +9,7 @@ mod section;
 
 use std::fmt::Write as _;
 use std::net::ToSocketAddrs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +30,13 @@ pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
 pub(crate) struct Config {
     /// Interfaces to capture on; `analyze` needs none.
     pub(crate) interfaces: Vec<String>,
+    /// Capture threads per interface, over which the kernel spreads connections.
+    pub(crate) threads: NonZeroUsize,
     /// Bytes captured per packet.
     pub(crate) snaplen_bytes: u32,
-    /// Kernel buffer per interface.
+    /// Kernel buffer per capture thread.
     pub(crate) kernel_buffer_bytes: u32,
-    /// Bounds of the tap.
+    /// Bounds of the tap: of each, where there are several threads.
     pub(crate) limits: Limits,
     /// Bounds of the pairing window.
     pub(crate) window: Window,
@@ -127,6 +130,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
+            threads: NonZeroUsize::MIN,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
             limits: Limits::default(),
@@ -213,6 +217,7 @@ impl Config {
         let limits = &self.limits;
         writeln!(out, "[capture]")?;
         writeln!(out, "interfaces = {}", list(&self.interfaces))?;
+        writeln!(out, "threads = {}", self.threads)?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
@@ -309,6 +314,7 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     };
     const GIB: u64 = 1 << 30;
     let limits = &mut config.limits;
+    config.threads = NonZeroUsize::new(number("threads", 1..=64, 1)).unwrap_or(NonZeroUsize::MIN);
     limits.flows = number("flows", 16..=10_000_000, limits.flows);
     limits.reorder_bytes_per_flow =
         number("reorder_bytes_per_flow", 65_536..=GIB, limits.reorder_bytes_per_flow);
@@ -534,6 +540,13 @@ ignore = "body:/price"
         let again = Config::parse("effective.toml", &config.effective()).unwrap();
         assert_eq!(again.effective(), config.effective());
         assert_eq!(again.digest(), config.digest());
+    }
+
+    #[test]
+    fn threads_are_at_least_one() {
+        let with = |n| GOOD.replace("[\"lo\"]", &format!("[\"lo\"]\nthreads = {n}"));
+        assert_eq!(Config::parse("config.toml", &with(4)).unwrap().threads.get(), 4);
+        assert!(faults(&with(0)).contains("config.toml:4: 'threads' must be from 1 to 64"));
     }
 
     #[test]
