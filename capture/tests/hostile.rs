@@ -241,12 +241,13 @@ fn heads_without_an_end_stay_inside_the_budget() {
             for number in 0..n {
                 let mut peer = wire.greet(number);
                 wire.say(&mut peer, CLIENT, b"GET / HTTP/1.1\r\n");
-                for _ in 0..40 {
+                for _ in 0..12 {
                     wire.say(&mut peer, CLIENT, &line);
                 }
             }
         },
-        100,
+        // From the smallest flood on, more heads just below their cap than the budget holds.
+        500,
     );
 }
 

@@ -1,7 +1,7 @@
 //! HTTP/2 connections that say nothing but header blocks: all of an input goes to the decoder.
 
 use super::Input;
-use super::dialogue::{LosesItsPlace, Script};
+use super::dialogue::{Place, Script};
 use crate::flow::Direction;
 use crate::http2;
 
@@ -48,7 +48,7 @@ pub fn hpack(data: &[u8]) {
         }
     }
     let script = Script::of_bytes(config, &said);
-    script.play_both(http2::Connection::new, &[], LosesItsPlace::No);
+    script.play_both(http2::Connection::new, &[], Place::Kept);
 }
 
 fn headers(out: &mut Vec<u8>, flags: u8, stream: u32, block: &[u8]) {
