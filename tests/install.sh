@@ -42,6 +42,14 @@ bench_tools() { # peers and valgrind: what cannot be had is told by the bench
     debian suricata || echo "suricata could not be installed" >&2
 }
 
+fuzz_tools() {
+    debian g++
+}
+
+live_tools() {
+    debian wrk
+}
+
 check_tools() {
     cargo deny --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY_VERSION" || {
         echo "installing cargo-deny $CARGO_DENY_VERSION from crates.io"
@@ -52,7 +60,9 @@ check_tools() {
 case "${1:-}" in
 build) build ;;
 test) test_tools ;;
+fuzz) fuzz_tools ;;
+live) live_tools ;;
 check) check_tools ;;
 bench) bench_tools ;;
-*) echo "usage: $0 build|test|check|bench" >&2; exit 2 ;;
+*) echo "usage: $0 build|test|fuzz|live|check|bench" >&2; exit 2 ;;
 esac

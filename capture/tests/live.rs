@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use capture::source::live::{Interface, LiveConfig, LiveError, Wait};
@@ -144,6 +145,70 @@ fn an_exchange_inside_a_tunnel_is_captured_where_tunnels_are_asked_for() {
     assert_eq!(exchanges[0].server, server);
     assert_eq!(exchanges[0].evidence, Evidence::Complete);
     assert_eq!(without.drain(1_000, |packet| panic!("{packet:?}")), Ok(0));
+}
+
+/// Takes all that `handle` has been given. The traffic is over.
+fn follow(handle: &mut Interface, tap: &mut Tap) -> (u64, Vec<Exchange>) {
+    let (mut packets, mut idle) = (0, 0);
+    // The kernel hands a block over after 100 ms at the latest.
+    while idle < 2 {
+        let taken = handle.drain(4_096, |packet| tap.push(packet)).unwrap();
+        packets += taken as u64;
+        if taken == 0 && handle.wait(Duration::from_millis(300)).unwrap() == Wait::Over {
+            idle += 1;
+        }
+    }
+    (packets, std::iter::from_fn(|| tap.poll().map(|exchange| *exchange)).collect())
+}
+
+fn spread(interface_name: &str, address: &str) {
+    const CONNECTIONS: usize = 24;
+    const REQUESTS: usize = 5;
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let server = listener.local_addr().unwrap();
+    let config = LiveConfig::new(interface_name, vec![target(server)]);
+    let two = NonZeroUsize::new(2).unwrap();
+    let mut handles = Interface::open_spread(&config, two).unwrap();
+    let mut alone = open(interface_name, server);
+    for _ in 0..CONNECTIONS {
+        let serving = serve(listener.try_clone().unwrap(), REQUESTS);
+        #[expect(clippy::disallowed_methods, reason = "the test is the client")]
+        let mut stream = TcpStream::connect(server).unwrap();
+        for _ in 0..REQUESTS {
+            stream.write_all(REQUEST).unwrap();
+            let mut response = vec![0; RESPONSE.len()];
+            stream.read_exact(&mut response).unwrap();
+        }
+        serving.join().unwrap();
+    }
+    let new_tap = || Tap::new(Limits::default(), vec![target(server)]);
+    let (all_packets, all) = follow(&mut alone, &mut new_tap());
+    assert_eq!(all.len(), CONNECTIONS * REQUESTS);
+
+    let mut taps = [new_tap(), new_tap()];
+    let seen: Vec<_> =
+        handles.iter_mut().zip(&mut taps).map(|(handle, tap)| follow(handle, tap)).collect();
+    for ((_, exchanges), tap) in seen.iter().zip(&taps) {
+        // With one direction elsewhere, nothing would be complete.
+        assert!(!exchanges.is_empty(), "{CONNECTIONS} connections are spread over both");
+        assert!(exchanges.iter().all(|exchange| exchange.evidence == Evidence::Complete));
+        assert_eq!(exchanges.len() as u64, tap.counters().flows * REQUESTS as u64);
+        assert_eq!(tap.counters().gaps, 0);
+    }
+    assert_eq!(seen.iter().map(|(_, exchanges)| exchanges.len()).sum::<usize>(), all.len());
+    let pushed: u64 = taps.iter().map(|tap| tap.counters().packets).sum();
+    assert_eq!(pushed, all_packets, "each packet goes to one of them");
+    assert!(handles.iter_mut().all(|handle| handle.stats().kernel_drops == 0));
+}
+
+#[test]
+fn two_handles_share_the_flows_of_loopback_and_neither_splits_one() {
+    spread("lo", "127.0.0.1");
+}
+
+#[test]
+fn two_handles_share_the_flows_of_any_too() {
+    spread("any", "127.0.0.1");
 }
 
 #[test]

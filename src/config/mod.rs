@@ -10,6 +10,7 @@ mod section;
 
 use std::fmt::Write as _;
 use std::net::ToSocketAddrs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +33,15 @@ pub(crate) struct Config {
     pub(crate) interfaces: Vec<String>,
     /// Whether tunnels pass the kernel's filter.
     pub(crate) tunnels: bool,
+    /// Capture threads per interface, over which the kernel spreads connections.
+    pub(crate) threads: NonZeroUsize,
     /// Bytes captured per packet.
     pub(crate) snaplen_bytes: u32,
-    /// Kernel buffer per interface.
+    /// Kernel buffer per capture thread.
     pub(crate) kernel_buffer_bytes: u32,
     /// Files that tell TLS keys, read as they grow.
     pub(crate) key_logs: Vec<PathBuf>,
-    /// Bounds of the tap.
+    /// Bounds of the tap: of each, where there are several threads.
     pub(crate) limits: Limits,
     /// Bounds of the pairing window.
     pub(crate) window: Window,
@@ -133,6 +136,7 @@ impl Default for Config {
         Self {
             interfaces: Vec::new(),
             tunnels: false,
+            threads: NonZeroUsize::MIN,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
             key_logs: Vec::new(),
@@ -223,6 +227,7 @@ impl Config {
         let key_logs: Vec<String> =
             self.key_logs.iter().map(|path| path.display().to_string()).collect();
         writeln!(out, "keylog = {}", list(&key_logs))?;
+        writeln!(out, "threads = {}", self.threads)?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
@@ -318,6 +323,8 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
         narrow(&mut section, "snaplen_bytes", 96..=262_144, config.snaplen_bytes);
     config.kernel_buffer_bytes =
         narrow(&mut section, "kernel_buffer_bytes", 1 << 20..=GIB, config.kernel_buffer_bytes);
+    let threads = usize::try_from(section.integer("threads", 1..=64, 1)).unwrap_or(1);
+    config.threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
     limits::read(&mut section, &mut config.limits);
     section.finish();
 }
@@ -522,6 +529,13 @@ ignore = "body:/price"
         let again = Config::parse("effective.toml", &config.effective()).unwrap();
         assert_eq!(again.effective(), config.effective());
         assert_eq!(again.digest(), config.digest());
+    }
+
+    #[test]
+    fn threads_are_at_least_one() {
+        let with = |n| GOOD.replace("[\"lo\"]", &format!("[\"lo\"]\nthreads = {n}"));
+        assert_eq!(Config::parse("config.toml", &with(4)).unwrap().threads.get(), 4);
+        assert!(faults(&with(0)).contains("config.toml:4: 'threads' must be from 1 to 64"));
     }
 
     #[test]

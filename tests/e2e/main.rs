@@ -18,5 +18,7 @@ mod envoy_loopback;
 mod envoy_netns;
 mod exchanges;
 mod live_equals_file;
+mod live_starved;
+mod live_threads;
 mod routes;
 mod support;
