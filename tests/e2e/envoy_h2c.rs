@@ -72,6 +72,8 @@ fn a_trailer_that_differs_is_found_and_nothing_else() {
     stage.play(&asks);
     let finished = stage.finish();
     let report = &finished.report;
+    let incomparable = report::counts(&report::service(report)["pairs"]["incomparable"]);
+    assert_eq!(incomparable, BTreeMap::new());
     let all = BTreeMap::from([("compared".into(), asks.len() as u64)]);
     assert_eq!(report::outcomes(report, "primary"), all);
     assert_eq!(report::outcomes(report, "shadow"), all);
