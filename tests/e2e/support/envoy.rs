@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::backend::Speaks;
 use super::client::try_get;
 use super::place::Place;
 use super::process::Process;
@@ -27,6 +28,8 @@ pub(crate) struct Scene {
     pub(crate) primary: SocketAddr,
     /// Its shadow cluster's only endpoint.
     pub(crate) shadow: SocketAddr,
+    /// What it speaks with both.
+    pub(crate) upstream: Speaks,
     /// After this long a request is given up, on either leg.
     pub(crate) timeout: Duration,
 }
@@ -186,15 +189,15 @@ fn bootstrap(scene: &Scene) -> Value {
                 }] }]
             }],
             "clusters": [
-                cluster("primary_shop", scene.primary),
-                cluster("shadow_shop", scene.shadow),
+                cluster("primary_shop", scene.primary, scene.upstream),
+                cluster("shadow_shop", scene.shadow, scene.upstream),
             ]
         }
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr) -> Value {
-    json!({
+fn cluster(name: &str, endpoint: SocketAddr, upstream: Speaks) -> Value {
+    let mut cluster = json!({
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
@@ -203,7 +206,15 @@ fn cluster(name: &str, endpoint: SocketAddr) -> Value {
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(endpoint) } }] }]
         }
-    })
+    });
+    if upstream == Speaks::H2c {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        cluster["typed_extension_protocol_options"] = json!({ OPTIONS: {
+            "@type": format!("type.googleapis.com/{OPTIONS}"),
+            "explicit_http_config": { "http2_protocol_options": {} }
+        } });
+    }
+    cluster
 }
 
 fn socket(address: SocketAddr) -> Value {

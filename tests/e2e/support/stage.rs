@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::Value;
 
-use super::backend::Backend;
+use super::backend::{Backend, Speaks};
 use super::client::{Answer, Ask, drive};
 use super::envoy::{Envoy, Scene, Stats};
 use super::netns::Network;
@@ -47,12 +47,22 @@ impl Stage {
 
     /// The same, with lines for the daemon's `[capture]`.
     pub(crate) fn on_loopback_with(settings: &str, timeout: Duration) -> Self {
+        Self::on_loopback_speaking(Speaks::Http1, settings, timeout)
+    }
+
+    /// The same, and what Envoy speaks with both backends.
+    pub(crate) fn on_loopback_speaking(
+        upstream: Speaks,
+        settings: &str,
+        timeout: Duration,
+    ) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let primary = Backend::start(Version::Primary, &Place::Host, ip);
-        let shadow = Backend::start(Version::Shadow, &Place::Host, ip);
-        let daemon =
-            Daemon::start(&Place::Host, &["lo"], settings, primary.address(), shadow.address());
-        Self::set(daemon, &Place::Host, ip, timeout, primary, shadow, None)
+        let primary = Backend::speaking(upstream, Version::Primary, &Place::Host, ip);
+        let shadow = Backend::speaking(upstream, Version::Shadow, &Place::Host, ip);
+        let (primary_at, shadow_at) = (primary.address(), shadow.address());
+        let daemon = Daemon::start(&Place::Host, &["lo"], settings, primary_at, shadow_at);
+        let scene = Scene { listen: ip, primary: primary_at, shadow: shadow_at, upstream, timeout };
+        Self::set(daemon, &Place::Host, &scene, primary, shadow, None)
     }
 
     /// Each part in a namespace of its own, the tap beside Envoy.
@@ -62,21 +72,26 @@ impl Stage {
         let shadow = Backend::start(Version::Shadow, &network.shadow, Network::SHADOW);
         let edge = network.edge.clone();
         let daemon = Daemon::start(&edge, interfaces, "", primary.address(), shadow.address());
-        Self::set(daemon, &edge, Network::EDGE, timeout, primary, shadow, Some(network))
+        let scene = Scene {
+            listen: Network::EDGE,
+            primary: primary.address(),
+            shadow: shadow.address(),
+            upstream: Speaks::Http1,
+            timeout,
+        };
+        Self::set(daemon, &edge, &scene, primary, shadow, Some(network))
     }
 
     /// Joins the parts. The daemon runs already: it has to see the connections from their begin.
     fn set(
         daemon: Daemon,
         edge: &Place,
-        listen: IpAddr,
-        timeout: Duration,
+        scene: &Scene,
         primary: Backend,
         shadow: Backend,
         network: Option<Network>,
     ) -> Self {
-        let scene = Scene { listen, primary: primary.address(), shadow: shadow.address(), timeout };
-        let envoy = Envoy::start(edge, &scene);
+        let envoy = Envoy::start(edge, scene);
         let client = network.as_ref().map_or(Place::Host, |network| network.client.clone());
         Self { daemon, envoy, primary, shadow, client, _network: network }
     }
