@@ -16,6 +16,7 @@ mod drain;
 mod envoy_faults;
 mod envoy_loopback;
 mod envoy_netns;
+mod envoy_tls;
 mod exchanges;
 mod live_equals_file;
 mod routes;

@@ -273,8 +273,10 @@ impl Connection {
     }
 
     fn hold(&mut self, direction: Direction, mut event: Event) {
-        if let Event::Item(Item::Record(record)) = &mut event {
-            record.bytes.shrink_to_fit();
+        if let Event::Item(Item::Record(Record { bytes, .. }) | Item::Begun { bytes, .. }) =
+            &mut event
+        {
+            bytes.shrink_to_fit();
         }
         self.waiting_since.get_or_insert(event.at());
         self.waiting_bytes += event.held_bytes();
@@ -352,6 +354,7 @@ impl Connection {
                     _ => self.sealed_record(direction, record, cx, out),
                 }
             }
+            Event::Item(Item::Begun { bytes, at }) => self.begun(direction, &bytes, at, cx, out),
             Event::Item(Item::Torn(torn)) => self.torn(direction, torn, cx, out),
             Event::Item(Item::Unframed { len, at, cause, end }) => {
                 half.unsure += len;
@@ -478,6 +481,26 @@ impl Connection {
         half.ends.push(end, half.plain_next);
         // What was compressed together with bytes that were lost cannot be read again.
         half.over |= half.inflater.is_some();
+    }
+
+    /// The beginning of a record whose end was lost. Of a hello it tells most of what matters.
+    fn begun(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        at: Timestamp,
+        cx: &mut Context<'_>,
+        out: &mut impl Plaintext,
+    ) {
+        let half = &mut self.halves[direction as usize];
+        if half.epoch != Epoch::Clear || bytes[0] != HANDSHAKE {
+            return;
+        }
+        let mut messages = half.messages.push(&bytes[framing::HEADER_LEN..]);
+        messages.extend(half.messages.cut());
+        for message in messages {
+            self.handle(direction, message, at, cx, out);
+        }
     }
 
     /// A record of which bytes are missing.
@@ -903,6 +926,7 @@ impl Event {
         match self {
             Self::Item(
                 Item::Record(Record { at, .. })
+                | Item::Begun { at, .. }
                 | Item::Torn(Torn { at, .. })
                 | Item::Unframed { at, .. },
             )
@@ -914,7 +938,9 @@ impl Event {
     fn held_bytes(&self) -> usize {
         EVENT_OVERHEAD
             + match self {
-                Self::Item(Item::Record(record)) => record.bytes.capacity(),
+                Self::Item(Item::Record(Record { bytes, .. }) | Item::Begun { bytes, .. }) => {
+                    bytes.capacity()
+                }
                 _ => 0,
             }
     }

@@ -622,6 +622,20 @@ fn a_loss_in_the_handshake_alone_costs_no_plaintext() {
 }
 
 #[test]
+fn hellos_that_are_cut_still_tell_their_keys() {
+    // The snap length cuts both hellos behind the suite.
+    let dialogue = dialogue13();
+    let mut wire = Wire::new();
+    wire.send(ToServer, &dialogue[0].1[..60]);
+    wire.lose(ToServer, dialogue[0].1.len() - 60);
+    wire.send(ToClient, &dialogue[1].1[..48]);
+    wire.lose(ToClient, server_hello().len() - 48);
+    wire.send(ToClient, &dialogue[1].1[server_hello().len()..]);
+    play(&mut wire, &dialogue[2..]);
+    assert_whole(&wire);
+}
+
+#[test]
 fn a_lost_key_update_is_found_by_what_the_next_key_opens() {
     let dialogue = dialogue13();
     let mut wire = Wire::new();

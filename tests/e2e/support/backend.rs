@@ -18,10 +18,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt::set_socket_linger;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use super::certificate;
 use super::place::Place;
 use super::shop::{self, Version};
 
@@ -53,6 +56,7 @@ enum Order {
 
 struct Scene {
     version: Version,
+    tls: Option<TlsAcceptor>,
     behaviour: Mutex<Behaviour>,
     received: Mutex<Vec<(Method, String)>>,
 }
@@ -71,8 +75,18 @@ impl Scene {
 impl Backend {
     /// Serves `version` at a free port of `ip`.
     pub(crate) fn start(version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::start_with(version, place, ip, None)
+    }
+
+    /// The same over TLS 1.2 and 1.3, with a certificate of its own making.
+    pub(crate) fn start_tls(version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::start_with(version, place, ip, Some(certificate::acceptor()))
+    }
+
+    fn start_with(version: Version, place: &Place, ip: IpAddr, tls: Option<TlsAcceptor>) -> Self {
         let scene = Arc::new(Scene {
             version,
+            tls,
             behaviour: Mutex::new(Behaviour::Prompt),
             received: Mutex::default(),
         });
@@ -198,6 +212,22 @@ async fn connection(scene: Arc<Scene>, stream: TcpStream) {
     let handle = stream.as_fd().try_clone_to_owned().expect("a socket can be cloned");
     // Without it the segments of one answer wait for each other's acknowledgement.
     let _ = stream.set_nodelay(true);
+    match scene.tls.clone() {
+        None => answer_on(scene, stream, &handle).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                answer_on(scene, stream, &handle).await;
+            }
+        }
+    }
+}
+
+/// Answers requests on `stream`, whose socket is `handle`.
+async fn answer_on(
+    scene: Arc<Scene>,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    handle: &OwnedFd,
+) {
     let reset = Arc::new(Notify::new());
     let service = service_fn(|request| respond(&scene, Arc::clone(&reset), request));
     let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -205,7 +235,7 @@ async fn connection(scene: Arc<Scene>, stream: TcpStream) {
     tokio::select! {
         // How a connection ends is the client's business.
         _ = serving => {}
-        () = reset.notified() => send_reset(&handle),
+        () = reset.notified() => send_reset(handle),
     }
 }
 

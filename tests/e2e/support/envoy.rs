@@ -29,6 +29,17 @@ pub(crate) struct Scene {
     pub(crate) shadow: SocketAddr,
     /// After this long a request is given up, on either leg.
     pub(crate) timeout: Duration,
+    /// How it speaks to both clusters.
+    pub(crate) upstream: Upstream,
+}
+
+/// How Envoy speaks to its clusters.
+#[derive(Clone, Debug)]
+pub(crate) enum Upstream {
+    /// As it is.
+    Plain,
+    /// Over TLS of one version ("TLSv1_2", "TLSv1_3"), whose keys it writes to a file.
+    Tls { version: &'static str, key_log: PathBuf },
 }
 
 /// A running Envoy. Killed when dropped.
@@ -55,6 +66,8 @@ impl Envoy {
                 .arg(&config)
                 .arg("--admin-address-path")
                 .arg(&admin_file)
+                // Keys are handed out as access logs are.
+                .args(["--file-flush-interval-msec", "1000"])
                 .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]),
         );
         let admin: SocketAddr = wait_for("Envoy's admin address", || {
@@ -186,15 +199,15 @@ fn bootstrap(scene: &Scene) -> Value {
                 }] }]
             }],
             "clusters": [
-                cluster("primary_shop", scene.primary),
-                cluster("shadow_shop", scene.shadow),
+                cluster("primary_shop", scene.primary, &scene.upstream),
+                cluster("shadow_shop", scene.shadow, &scene.upstream),
             ]
         }
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr) -> Value {
-    json!({
+fn cluster(name: &str, endpoint: SocketAddr, upstream: &Upstream) -> Value {
+    let mut cluster = json!({
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
@@ -203,7 +216,25 @@ fn cluster(name: &str, endpoint: SocketAddr) -> Value {
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(endpoint) } }] }]
         }
-    })
+    });
+    if let Upstream::Tls { version, key_log } = upstream {
+        cluster["transport_socket"] = json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3\
+                          .UpstreamTlsContext",
+                "sni": "shop.test",
+                "common_tls_context": {
+                    "tls_params": {
+                        "tls_minimum_protocol_version": version,
+                        "tls_maximum_protocol_version": version
+                    },
+                    "key_log": { "path": key_log }
+                }
+            }
+        });
+    }
+    cluster
 }
 
 fn socket(address: SocketAddr) -> Value {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::backend::Backend;
 use super::client::{Answer, Ask, drive};
-use super::envoy::{Envoy, Scene, Stats};
+use super::envoy::{Envoy, Scene, Stats, Upstream};
 use super::netns::Network;
 use super::place::Place;
 use super::report;
@@ -26,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) primary: Backend,
     pub(crate) shadow: Backend,
     client: Place,
+    /// The upstreams' key log, if they speak TLS: the daemon reads it late.
+    keys: Option<TempDir>,
     _network: Option<Network>,
 }
 
@@ -52,7 +55,24 @@ impl Stage {
         let shadow = Backend::start(Version::Shadow, &Place::Host, ip);
         let daemon =
             Daemon::start(&Place::Host, &["lo"], settings, primary.address(), shadow.address());
-        Self::set(daemon, &Place::Host, ip, timeout, primary, shadow, None)
+        let upstream = Upstream::Plain;
+        Self::set(daemon, &Place::Host, ip, timeout, upstream, primary, shadow)
+    }
+
+    /// Everything on `lo`, with TLS of `version` to both backends and Envoy's key log for the
+    /// daemon.
+    pub(crate) fn on_loopback_tls(version: &'static str, timeout: Duration) -> Self {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let primary = Backend::start_tls(Version::Primary, &Place::Host, ip);
+        let shadow = Backend::start_tls(Version::Shadow, &Place::Host, ip);
+        let keys = TempDir::new().expect("a temporary folder can be made");
+        let key_log = keys.path().join("keys.log");
+        let settings = format!("keylog = [{key_log:?}]");
+        let daemon =
+            Daemon::start(&Place::Host, &["lo"], &settings, primary.address(), shadow.address());
+        let upstream = Upstream::Tls { version, key_log };
+        let stage = Self::set(daemon, &Place::Host, ip, timeout, upstream, primary, shadow);
+        Self { keys: Some(keys), ..stage }
     }
 
     /// Each part in a namespace of its own, the tap beside Envoy.
@@ -62,7 +82,9 @@ impl Stage {
         let shadow = Backend::start(Version::Shadow, &network.shadow, Network::SHADOW);
         let edge = network.edge.clone();
         let daemon = Daemon::start(&edge, interfaces, "", primary.address(), shadow.address());
-        Self::set(daemon, &edge, Network::EDGE, timeout, primary, shadow, Some(network))
+        let (listen, upstream) = (Network::EDGE, Upstream::Plain);
+        let stage = Self::set(daemon, &edge, listen, timeout, upstream, primary, shadow);
+        Self { client: network.client.clone(), _network: Some(network), ..stage }
     }
 
     /// Joins the parts. The daemon runs already: it has to see the connections from their begin.
@@ -71,14 +93,15 @@ impl Stage {
         edge: &Place,
         listen: IpAddr,
         timeout: Duration,
+        upstream: Upstream,
         primary: Backend,
         shadow: Backend,
-        network: Option<Network>,
     ) -> Self {
-        let scene = Scene { listen, primary: primary.address(), shadow: shadow.address(), timeout };
+        let (primary_at, shadow_at) = (primary.address(), shadow.address());
+        let scene = Scene { listen, primary: primary_at, shadow: shadow_at, timeout, upstream };
         let envoy = Envoy::start(edge, &scene);
-        let client = network.as_ref().map_or(Place::Host, |network| network.client.clone());
-        Self { daemon, envoy, primary, shadow, client, _network: network }
+        let (client, keys, network) = (Place::Host, None, None);
+        Self { daemon, envoy, primary, shadow, client, keys, _network: network }
     }
 
     /// Sends `asks` through Envoy, checks that the primary answered each of them, waits until
@@ -100,8 +123,11 @@ impl Stage {
 
     /// Ends the run and gives what came of it, with the checks that hold for every run.
     pub(crate) fn finish(self) -> Finished {
-        let Self { daemon, mut envoy, primary, shadow, client: _, _network } = self;
+        let Self { daemon, mut envoy, primary, shadow, client: _, keys, _network } = self;
         let stats_text = envoy.settle();
+        if keys.is_some() {
+            daemon.wait_for_exchanges(primary.received().len() + shadow.received().len());
+        }
         let store: Store = daemon.stop();
         let finished = Finished {
             report: store.report(&stats_text),
