@@ -8,8 +8,12 @@ use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes128Gcm, KeyInit as _};
 use proptest::prelude::*;
 
+use super::derive::Agreed;
+use super::opener::Opener;
 use super::*;
 use crate::Anomalies;
+use crate::keylog::{KeyLog, Secret};
+use crate::reassembly::Extent;
 use Direction::{ToClient, ToServer};
 
 const CLIENT_RANDOM: [u8; 32] = [0xc1; 32];
