@@ -52,14 +52,16 @@ anomalies! {
     BadFieldLine = "bad_field_line",
     /// A line ended by a bare LF.
     BareLf = "bare_lf",
+    /// A CR that no LF follows, as the end of a head or in a field that says how a body is coded.
+    BareCr = "bare_cr",
     /// White space between field name and colon.
     SpaceBeforeColon = "space_before_colon",
     /// A header value continued on the next line (obs-fold).
     ObsFold = "obs_fold",
     /// Empty lines before a start line.
     LeadingEmptyLine = "leading_empty_line",
-    /// Several Content-Length values that differ, one that is no number, or (HTTP/2) one that is not
-    /// the length of what came.
+    /// Several Content-Length values that differ (of a request the last is taken, and what follows
+    /// is not trusted), one that is no number, or (HTTP/2) one that is not the length of what came.
     BadContentLength = "bad_content_length",
     /// Both Transfer-Encoding and Content-Length; the former wins.
     LengthAndTransferEncoding = "length_and_transfer_encoding",

@@ -58,6 +58,8 @@ struct Flow {
     closed: bool,
     /// Bytes counted for it in [`Held::state`].
     charged: usize,
+    /// Who serves was told by the ports alone.
+    guessed: bool,
     /// When the last packet came; once closed, when that was.
     last_seen: Timestamp,
 }
@@ -65,7 +67,7 @@ struct Flow {
 /// Where exchanges go, and what counts.
 pub(crate) struct Outlet<'a> {
     pub(crate) counters: &'a mut Counters,
-    pub(crate) out: &'a mut VecDeque<Exchange>,
+    pub(crate) out: &'a mut VecDeque<Box<Exchange>>,
 }
 
 impl Connections {
@@ -101,6 +103,13 @@ impl Connections {
         (self.held.early, self.held.bodies, self.held.state, self.flows.len())
     }
 
+    /// What is counted for connection state, counted anew.
+    #[cfg(test)]
+    pub(crate) fn state_recounted(&mut self) -> usize {
+        let flows = self.flows.iter_mut();
+        flows.filter_map(|flow| flow.session.as_ref()).map(Session::held_bytes).sum()
+    }
+
     /// To change caps on the way.
     #[cfg(test)]
     pub(crate) fn limits_mut(&mut self) -> &mut Limits {
@@ -109,22 +118,26 @@ impl Connections {
 
     /// Takes a segment.
     pub(crate) fn push(&mut self, segment: &Segment<'_>, outlet: &mut Outlet<'_>) {
-        self.latest = segment.at;
-        if !self.targets.is_empty() && !self.is_followed(segment) {
+        let before = std::mem::replace(&mut self.latest, segment.at);
+        let key = FlowKey::new(segment.source, segment.destination);
+        let found = self.flows.find(&key);
+        // What has a flow is followed: most segments need not be held against the targets.
+        if found.is_none() && !self.targets.is_empty() && !self.is_followed(segment) {
             outlet.counters.other_addresses += 1;
             return;
         }
         if segment.cut > 0 {
             outlet.counters.anomalies.note(Anomaly::PacketCut);
         }
-        let key = FlowKey::new(segment.source, segment.destination);
-        match self.flows.find(&key) {
+        match found {
             Some(id) => {
                 if self.push_to(id, segment, outlet) == Course::Superseded {
                     self.drop_flow(id, outlet);
                     self.open(key, segment, outlet);
                 }
             }
+            // A capture point that writes packets twice may do so after the flow is forgotten.
+            None if !segment.syn && segment.at + self.limits.flow_linger < before => {}
             None => self.open(key, segment, outlet),
         }
         while self.held.state > self.limits.state_bytes
@@ -186,9 +199,10 @@ impl Connections {
             self.drop_flow(oldest, outlet);
         }
         outlet.counters.flows += 1;
-        let info = self.info(segment);
+        let (info, guessed) = self.info(segment);
         let flow = Flow {
             info,
+            guessed,
             conversation: Conversation::default(),
             session: Some(Session::new(info)),
             closed: false,
@@ -199,17 +213,21 @@ impl Connections {
         self.push_to(id, segment, outlet);
     }
 
-    /// Who is who on a connection whose first segment seen is `segment`.
-    fn info(&self, segment: &Segment<'_>) -> FlowInfo {
+    /// Who is who on a connection whose first segment seen is `segment`, and whether that is a
+    /// guess by the ports.
+    fn info(&self, segment: &Segment<'_>) -> (FlowInfo, bool) {
         let (source, destination) = (segment.source, segment.destination);
-        let sender_serves = match (self.target_of(source), self.target_of(destination)) {
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
+        let told = match (self.target_of(source), self.target_of(destination)) {
+            (Some(_), None) => Some(true),
+            (None, Some(_)) => Some(false),
             _ => sender_serves(segment),
         };
+        let sender_serves = told.unwrap_or(source.port() < destination.port());
         let (client, server) =
             if sender_serves { (destination, source) } else { (source, destination) };
-        FlowInfo { origin: self.target_of(server), client, server, late_join: !segment.syn }
+        let info =
+            FlowInfo { origin: self.target_of(server), client, server, late_join: !segment.syn };
+        (info, told.is_none())
     }
 
     fn push_to(&mut self, id: FlowId, segment: &Segment<'_>, outlet: &mut Outlet<'_>) -> Course {
@@ -224,9 +242,13 @@ impl Connections {
             Direction::ToServer
         };
         let Some(session) = flow.session.as_mut().filter(|_| !flow.closed) else {
-            let reopened = segment.syn && flow.conversation.is_superseded_by(direction, segment);
+            let reopened = segment.syn && flow.conversation.is_superseded_by(direction, segment)
+                || flow.conversation.outlives_reset(direction, segment);
             return if reopened { Course::Superseded } else { Course::Closed };
         };
+        if flow.guessed && !session.has_spoken() && turns_round(direction, segment) {
+            return Course::Superseded;
+        }
         flow.last_seen = segment.at;
         let mut caps = Caps { limits, held: &mut held.early };
         let mut feed = Feed::new(session, limits, keys, &mut held.bodies, outlet);
@@ -369,18 +391,25 @@ fn take_unread(session: &mut Session, server: SocketAddr, outlet: &mut Outlet<'_
     }
 }
 
-/// Whether the sender of a connection's first segment is its server, by what it sent.
-fn sender_serves(segment: &Segment<'_>) -> bool {
+/// Whether the sender of a connection's first segment is its server, where the segment tells.
+fn sender_serves(segment: &Segment<'_>) -> Option<bool> {
     if segment.syn {
-        return segment.ack.is_some();
+        return Some(segment.ack.is_some());
     }
-    if segment.payload.starts_with(b"HTTP/1.") {
-        return true;
+    match segment.payload {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', ..] => Some(true),
+        // RFC 9113 §3.4: the client's preface.
+        payload if payload.starts_with(b"PRI * HTTP/2.0\r\n") => Some(false),
+        // RFC 8446 §4: ClientHello is 1, ServerHello is 2, in a handshake record (§5.1).
+        [0x16, 0x03, _, _, _, hello @ (1 | 2), ..] => Some(*hello == 2),
+        payload if is_request_line(payload) => Some(false),
+        _ => None,
     }
-    if is_request_line(segment.payload) {
-        return false;
-    }
-    segment.source.port() < segment.destination.port()
+}
+
+/// Whether a segment shows that its sender is at the other end than the ports made believe.
+fn turns_round(direction: Direction, segment: &Segment<'_>) -> bool {
+    sender_serves(segment).is_some_and(|serves| serves != (direction == Direction::ToClient))
 }
 
 /// Whether `bytes` begin as a request does: a method in capitals, a space, and either an HTTP
@@ -470,3 +499,6 @@ impl Sink for Feed<'_> {
         self.context.anomalies.note(anomaly);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,6 @@ pub(crate) struct Context<'a> {
     pub(crate) keys: &'a KeyLog,
     /// Bytes held in unfinished bodies over all flows.
     pub(crate) body_bytes: &'a mut usize,
-    /// Where finished exchanges go.
-    pub(crate) out: &'a mut VecDeque<Exchange>,
+    /// Where finished exchanges go: boxed, as they are handed on from here to the end.
+    pub(crate) out: &'a mut VecDeque<Box<Exchange>>,
 }

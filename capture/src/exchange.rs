@@ -42,6 +42,13 @@ impl Exchange {
         let response = self.response.as_ref();
         request.map_or(0, |r| r.fields.held_bytes() + r.trailers.held_bytes())
             + response.map_or(0, |r| r.fields.held_bytes() + r.trailers.held_bytes())
+            + self.interim.capacity() * size_of::<u16>()
+    }
+
+    /// Bytes of memory held by its bodies.
+    pub(crate) fn body_bytes(&self) -> usize {
+        let request = self.request.as_ref().map_or(0, |r| r.body.held_bytes());
+        request + self.response.as_ref().map_or(0, |r| r.body.held_bytes())
     }
 }
 

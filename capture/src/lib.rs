@@ -22,6 +22,8 @@ mod context;
 mod counters;
 mod exchange;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http1;
 mod http2;
 mod keylog;

@@ -16,11 +16,12 @@ pub struct Limits {
     /// How long a hole may wait for a late segment when nothing was heard that proves it lost.
     /// Default 2 s; then it is a Gap.
     pub reorder_timeout: Duration,
-    /// How long a hole may wait once the peer has acknowledged bytes in it: they passed, so they
-    /// are only late in the capture, or lost to it. Default 20 ms; then it is a Gap. It also
-    /// bounds how long bytes wait for what their packet acknowledged.
+    /// How long a hole waits at least once the peer has acknowledged bytes in it: they passed, so
+    /// they are only late in the capture, or lost to it. Default 20 ms. Then, and after
+    /// `gap_grace_packets`, it is a Gap; on a flow with fewer packets after `reorder_timeout`. It
+    /// also bounds how long bytes wait for what their packet acknowledged.
     pub gap_grace: Duration,
-    /// Packets of the flow that may pass meanwhile. Default 16; then it is a Gap.
+    /// Packets of the flow that pass meanwhile at least. Default 16.
     pub gap_grace_packets: u32,
     /// Bytes of connection state over all flows: heads in progress, requests that wait, HPACK
     /// tables, TLS records. Default 64 MiB. Above it the flow idle the longest is dropped
@@ -39,8 +40,9 @@ pub struct Limits {
     pub head_fields: usize,
     /// Bytes kept per body. Default 1 MiB. Larger bodies keep this prefix, length and digest.
     pub body_bytes: usize,
-    /// Bytes kept in bodies of unfinished messages over all flows. Default 64 MiB. Above it new
-    /// bodies keep length and digest only ([`crate::Anomaly::BodyBudgetReached`]).
+    /// Bytes kept in bodies of unfinished exchanges over all flows. Default 64 MiB. Above it new
+    /// bodies keep length and digest only, and above a quarter more (for the digests) only the
+    /// length: then the exchange is `Truncated` ([`crate::Anomaly::BodyBudgetReached`] each).
     pub body_bytes_total: usize,
     /// Requests of one connection waiting for a response. Default 256. Above it the oldest leaves
     /// as `Truncated` ([`crate::Anomaly::PipelineTooDeep`]).

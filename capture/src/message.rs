@@ -11,16 +11,20 @@ pub enum Version {
     Http11,
     /// HTTP/2
     Http2,
+    /// The start line has none that could be relied on: a request as HTTP/0.9 has it (RFC 1945 §5),
+    /// or a line with more words than it should have.
+    Unknown,
 }
 
 impl Version {
-    /// As the start line writes it.
+    /// As the start line writes it; empty for [`Version::Unknown`].
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
             Self::Http2 => "HTTP/2",
+            Self::Unknown => "",
         }
     }
 }
@@ -135,7 +139,7 @@ impl Fields {
             .iter()
             .filter(move |(n, _)| {
                 (n.end - n.start) as usize == name.len()
-                    && self.slice(*n).eq_ignore_ascii_case(name)
+                    && (self.slice(*n) == name || self.slice(*n).eq_ignore_ascii_case(name))
             })
             .map(|&(_, value)| self.slice(value))
     }

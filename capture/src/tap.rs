@@ -16,7 +16,7 @@ pub struct Tap {
     decoder: link::Decoder,
     connections: Connections,
     counters: Counters,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
 }
 
 impl Tap {
@@ -52,7 +52,7 @@ impl Tap {
     }
 
     /// The next finished exchange, in order of completion.
-    pub fn poll(&mut self) -> Option<Exchange> {
+    pub fn poll(&mut self) -> Option<Box<Exchange>> {
         let exchange = self.out.pop_front()?;
         self.counters.exchanges[exchange.evidence as usize] += 1;
         if let Some(protocol) = &exchange.upgrade {
@@ -66,15 +66,17 @@ impl Tap {
     /// Lets time pass: what has waited too long by `now` leaves. Costs next to nothing when
     /// nothing has: it may be called for every packet.
     pub fn expire(&mut self, now: Timestamp) {
-        let mut outlet = Outlet { counters: &mut self.counters, out: &mut self.out };
-        self.connections.expire(now, &mut outlet);
+        let Self { decoder, connections, counters, out } = self;
+        decoder.expire(now, connections.limits(), &mut counters.anomalies);
+        connections.expire(now, &mut Outlet { counters, out });
     }
 
     /// The capture has ended: every open exchange leaves as `Truncated` (or whole, where only the
     /// close that delimits it is missing is not enough: such a body is `Truncated` too).
     pub fn finish(&mut self) {
-        let mut outlet = Outlet { counters: &mut self.counters, out: &mut self.out };
-        self.connections.finish(&mut outlet);
+        let Self { decoder, connections, counters, out } = self;
+        decoder.finish(&mut counters.anomalies);
+        connections.finish(&mut Outlet { counters, out });
     }
 
     /// What was seen so far.

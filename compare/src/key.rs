@@ -8,24 +8,26 @@
 use std::borrow::Cow;
 
 use capture::{Request, Timestamp};
+use twox_hash::XxHash3_128;
 
 use crate::{PairId, ServicePolicy};
 
 /// Bytes of a key's value that are kept to be shown.
 const SHOWN_BYTES: usize = 256;
 
-/// BLAKE3 of a pair key, cut to 128 bits.
+/// XXH3 of a pair key, 128 bits of it.
 ///
-/// Equal digests are taken for equal keys: nobody can find two keys with one digest. Stable over
-/// runs, hosts and versions, so that agents that see one leg each agree on it.
+/// Equal digests are taken for equal keys. By accident no two are; who makes two on purpose wins
+/// nothing that sending one request id twice would not give them: requests are still compared
+/// before they are paired at once, and what waits under one digest is bounded. Stable over runs,
+/// hosts and versions, so that agents that see one leg each agree on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyDigest(u128);
 
 impl KeyDigest {
     /// 64 bits of it: uniform, so a table may use them as they are.
     pub(crate) fn hash(self) -> u64 {
-        let bytes = self.0.to_le_bytes();
-        u64::from_le_bytes(*bytes.first_chunk().expect("16 bytes hold 8"))
+        self.0 as u64
     }
 }
 
@@ -43,29 +45,29 @@ impl<'a> Key<'a> {
             .iter()
             .enumerate()
             .find_map(|(i, extractor)| Some((i, extractor.value(request)?)))?;
-        let mut digest = Digester::default();
-        digest.part(policy.name.as_bytes());
-        digest.part(&(extractor as u64).to_le_bytes());
-        digest.part(&value);
-        digest.part(request.method());
-        digest.part(path(request.target()));
-        Some(Self { digest: KeyDigest(u128::from_le_bytes(digest.finish())), value })
+        let mut parts = Parts::default();
+        parts.part(policy.name.as_bytes());
+        parts.part(&(extractor as u64).to_le_bytes());
+        parts.part(&value);
+        parts.part(request.method());
+        parts.part(path(request.target()));
+        Some(Self { digest: KeyDigest(parts.digest()), value })
     }
 
     /// The value as text, to be shown; cut to 256 bytes.
     pub(crate) fn shown(&self) -> Box<str> {
         let cut = &self.value[..self.value.len().min(SHOWN_BYTES)];
-        String::from_utf8_lossy(cut).into()
+        std::str::from_utf8(cut).map_or_else(|_| String::from_utf8_lossy(cut).into(), Into::into)
     }
 }
 
 /// The name of the pair whose primary has this key, target and start.
 pub(crate) fn pair_id(key: KeyDigest, primary: Option<&Request>, start: Timestamp) -> PairId {
-    let mut digest = Digester::default();
-    digest.part(&key.0.to_le_bytes());
-    digest.part(primary.map_or(&[], Request::target));
-    digest.part(&start.as_nanos().to_le_bytes());
-    PairId(u64::from_le_bytes(digest.finish()))
+    let mut parts = Parts::default();
+    parts.part(&key.0.to_le_bytes());
+    parts.part(primary.map_or(&[], Request::target));
+    parts.part(&start.as_nanos().to_le_bytes());
+    PairId(parts.digest() as u64)
 }
 
 /// The path of a request target, without scheme, authority, query and fragment.
@@ -91,50 +93,44 @@ pub(crate) fn origin_form(target: &[u8]) -> &[u8] {
     }
 }
 
-/// BLAKE3 over parts, each with its length before it so that no two lists of parts run together.
+/// XXH3 over parts, each with its length before it so that no two lists of parts run together.
 ///
-/// Short lists, which are nearly all, are gathered first: hashing one slice costs half of feeding
-/// a hasher in pieces.
-struct Digester {
-    gathered: [u8; 256],
+/// Parts are gathered first, the short lists that nearly all are without an allocation: hashing one
+/// slice costs a fraction of feeding a hasher in pieces.
+struct Parts {
+    short: [u8; 256],
     len: usize,
-    overflow: Option<Box<blake3::Hasher>>,
+    /// All of them, once they are more than `short` holds.
+    long: Vec<u8>,
 }
 
-impl Default for Digester {
+impl Default for Parts {
     fn default() -> Self {
-        Self { gathered: [0; 256], len: 0, overflow: None }
+        Self { short: [0; 256], len: 0, long: Vec::new() }
     }
 }
 
-impl Digester {
+impl Parts {
     fn part(&mut self, part: &[u8]) {
-        self.update(&(part.len() as u64).to_le_bytes());
-        self.update(part);
+        self.extend(&(part.len() as u64).to_le_bytes());
+        self.extend(part);
     }
 
-    fn update(&mut self, bytes: &[u8]) {
-        if self.overflow.is_none() {
-            if let Some(room) = self.gathered.get_mut(self.len..self.len + bytes.len()) {
+    fn extend(&mut self, bytes: &[u8]) {
+        if self.long.is_empty() {
+            if let Some(room) = self.short.get_mut(self.len..self.len + bytes.len()) {
                 room.copy_from_slice(bytes);
                 self.len += bytes.len();
                 return;
             }
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&self.gathered[..self.len]);
-            self.overflow = Some(Box::new(hasher));
+            self.long.extend_from_slice(&self.short[..self.len]);
         }
-        if let Some(hasher) = &mut self.overflow {
-            hasher.update(bytes);
-        }
+        self.long.extend_from_slice(bytes);
     }
 
-    fn finish<const N: usize>(&self) -> [u8; N] {
-        let digest = match &self.overflow {
-            Some(hasher) => hasher.finalize(),
-            None => blake3::hash(&self.gathered[..self.len]),
-        };
-        *digest.as_bytes().first_chunk().expect("digests are cut to at most 32 bytes")
+    fn digest(&self) -> u128 {
+        let all = if self.long.is_empty() { &self.short[..self.len] } else { &self.long };
+        XxHash3_128::oneshot(all)
     }
 }
 
@@ -187,12 +183,12 @@ mod tests {
         let shop = ServicePolicy::new("shop");
         for len in [1, 100, 200, 201, 250, 256, 300, 5000] {
             let id = "x".repeat(len);
-            let mut whole = blake3::Hasher::new();
+            let mut whole = Vec::new();
             for part in [&b"shop"[..], &0_u64.to_le_bytes(), id.as_bytes(), b"GET", b"/items/1"] {
-                whole.update(&(part.len() as u64).to_le_bytes());
-                whole.update(part);
+                whole.extend_from_slice(&(part.len() as u64).to_le_bytes());
+                whole.extend_from_slice(part);
             }
-            let expected = u128::from_le_bytes(*whole.finalize().as_bytes().first_chunk().unwrap());
+            let expected = XxHash3_128::oneshot(&whole);
             assert_eq!(digest(&shop, Sample::new(&id)), Some(KeyDigest(expected)), "{len}");
         }
     }

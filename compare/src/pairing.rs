@@ -49,19 +49,19 @@ const SAME_START: Duration = Duration::from_millis(1);
 /// An exchange that has a key.
 #[derive(Debug)]
 pub(crate) struct Keyed {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     pub(crate) service: ServiceId,
     pub(crate) leg: Leg,
     pub(crate) digest: KeyDigest,
-    /// The key's value, to be shown.
+    /// The key's value, to be shown; only the primary's is.
     pub(crate) key: Box<str>,
 }
 
 /// What pairing came to.
 #[derive(Debug)]
 pub(crate) enum Paired {
-    Pair { primary: Box<Keyed>, shadow: Box<Keyed> },
-    Alone(Box<Keyed>, Outcome),
+    Pair { primary: Keyed, shadow: Keyed },
+    Alone(Keyed, Outcome),
 }
 
 /// Exchanges of one key that wait, by slot.
@@ -111,7 +111,7 @@ impl Members {
 /// Where an exchange waits.
 #[derive(Debug)]
 struct Slot {
-    keyed: Option<Box<Keyed>>,
+    keyed: Option<Keyed>,
     /// Told apart from earlier tenants by the queue.
     tenancy: u32,
     bytes: usize,
@@ -155,7 +155,7 @@ impl Pairer {
     }
 
     /// Takes an exchange of the primary or the shadow leg.
-    pub(crate) fn push(&mut self, keyed: Box<Keyed>) {
+    pub(crate) fn push(&mut self, keyed: Keyed) {
         let digest = keyed.digest;
         if !self.shed.is_empty()
             && let Some(reason) = self.shed.get(digest.hash())
@@ -274,7 +274,7 @@ impl Pairer {
             self.queue.pop_front();
         }
         let &(slot, _) = self.queue.front()?;
-        self.slots[slot as usize].keyed.as_deref().map(|keyed| (slot, keyed))
+        self.slots[slot as usize].keyed.as_ref().map(|keyed| (slot, keyed))
     }
 
     /// Settles the group of the exchange in slot `due`, which leaves in any case: with a partner
@@ -364,7 +364,7 @@ impl Pairer {
     fn forget_those_that_left(&mut self, digest: KeyDigest) {
         let same = |group: &Group| group.digest == digest;
         let Ok(mut entry) = self.groups.find_entry(digest.hash(), same) else { return };
-        let held = |slot: u32| self.slots[slot as usize].keyed.as_deref();
+        let held = |slot: u32| self.slots[slot as usize].keyed.as_ref();
         let group = entry.get_mut();
         group.failed = 0;
         let empty = match &mut group.members {
@@ -381,7 +381,7 @@ impl Pairer {
     }
 
     fn keyed(&self, slot: u32) -> Option<&Keyed> {
-        self.slots[slot as usize].keyed.as_deref()
+        self.slots[slot as usize].keyed.as_ref()
     }
 
     /// How an exchange ends that found no partner.
@@ -400,14 +400,14 @@ impl Pairer {
         }
     }
 
-    fn pair(&mut self, one: Box<Keyed>, other: Box<Keyed>) {
+    fn pair(&mut self, one: Keyed, other: Keyed) {
         let (primary, shadow) = if one.leg == Leg::Primary { (one, other) } else { (other, one) };
         self.paired.insert(primary.digest.hash(), primary.exchange.timing.start());
         self.done.push_back(Paired::Pair { primary, shadow });
     }
 
     /// Puts `keyed` in a slot that its group names already.
-    fn wait(&mut self, slot: u32, keyed: Box<Keyed>) {
+    fn wait(&mut self, slot: u32, keyed: Keyed) {
         let held = &mut self.slots[slot as usize];
         held.bytes = held_bytes(&keyed);
         held.keyed = Some(keyed);
@@ -425,7 +425,7 @@ impl Pairer {
     }
 
     /// Frees a slot, which its group must not name any longer than the caller does.
-    fn leave(&mut self, slot: u32) -> Option<Box<Keyed>> {
+    fn leave(&mut self, slot: u32) -> Option<Keyed> {
         let held = &mut self.slots[slot as usize];
         let keyed = held.keyed.take()?;
         held.tenancy = held.tenancy.wrapping_add(1);
@@ -451,7 +451,7 @@ fn partner_at_once(group: &Group, slots: &[Slot], keyed: &Keyed) -> Option<u32> 
         .members
         .as_slice()
         .iter()
-        .filter_map(|&slot| Some((slot, slots[slot as usize].keyed.as_deref()?)))
+        .filter_map(|&slot| Some((slot, slots[slot as usize].keyed.as_ref()?)))
         .filter(|(_, other)| other.leg != keyed.leg)
         .map(|(slot, other)| {
             let (primary, shadow) =
@@ -493,7 +493,7 @@ pub(crate) fn asks_the_same(one: &Request, other: &Request) -> bool {
 /// Whether this is a primary that a proxy may have given up and tried again: a server error, or no
 /// whole answer.
 fn has_failed(keyed: &Keyed) -> bool {
-    let Exchange { response, evidence, .. } = &keyed.exchange;
+    let Exchange { response, evidence, .. } = &*keyed.exchange;
     let answered = response.as_ref().is_some_and(|response| response.status < 500);
     let broken = matches!(evidence, Evidence::Reset | Evidence::ProxyAborted | Evidence::TimedOut);
     keyed.leg == Leg::Primary && (!answered || broken)
@@ -507,7 +507,7 @@ fn held_bytes(keyed: &Keyed) -> usize {
     let response = keyed.exchange.response.as_ref().map_or(0, |response| {
         response.fields.held_bytes() + response.trailers.held_bytes() + response.body.held_bytes()
     });
-    size_of::<Keyed>() + keyed.key.len() + request + response
+    size_of::<Keyed>() + size_of::<Exchange>() + keyed.key.len() + request + response
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl<'a> Line<'a> {
             dport: exchange.server.port(),
             method: request.map(|r| text(r.method())),
             uri: request.map(|r| text(r.target())),
-            version: request.map(|r| r.version.as_str()),
+            version: request.map(|r| r.version.as_str()).filter(|version| !version.is_empty()),
             host: request.and_then(|r| r.host()).map(text),
             status: response.map(|r| r.status),
             interim: &exchange.interim,
@@ -156,8 +156,13 @@ impl<'a> Line<'a> {
     }
 }
 
+/// As UTF-8, or else as ISO-8859-1, which RFC 9110 §5.5 names for bytes above ASCII: no byte is
+/// lost.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
 }
 
 fn content_encoding(fields: &Fields) -> Option<String> {

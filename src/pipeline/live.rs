@@ -1,4 +1,4 @@
-//! Live capture: one thread per interface, one judge, one recorder.
+//! Live capture: threads per interface, one judge, one recorder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use capture::source::live::{Interface, LiveConfig, LiveError, LiveStats};
 use capture::{Packet, Tap, Timestamp};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use store::Store;
-use tracing::error;
+use tracing::{error, info};
 
 use super::keys::{self, KeyReader, Lines};
 use super::outlet::{self, Message, Outlet, Seen};
@@ -52,13 +52,18 @@ pub(crate) struct Live {
     keys: Option<KeyReader>,
 }
 
-/// Opens every interface of `config`. From now on the kernel keeps packets for [`Live::start`].
+/// Opens every interface of `config`, once for each thread. From now on the kernel keeps packets for
+/// [`Live::start`].
 pub(crate) fn open(config: &Config) -> Result<Vec<Interface>, Failure> {
-    config.interfaces.iter().map(|name| open_one(name, config)).collect()
+    let mut handles = Vec::new();
+    for name in &config.interfaces {
+        handles.extend(open_one(name, config)?);
+    }
+    Ok(handles)
 }
 
 impl Live {
-    /// Starts the threads over open interfaces.
+    /// Starts the threads over open interfaces, one for each.
     pub(crate) fn start(
         config: &Config,
         interfaces: Vec<Interface>,
@@ -121,14 +126,15 @@ pub(super) fn spawn<T: Send + 'static>(
         .map_err(|why| Failure::environment(format!("thread {name} cannot be started: {why}")))
 }
 
-fn open_one(name: &str, config: &Config) -> Result<Interface, Failure> {
-    let interface = Interface::open(&LiveConfig {
+fn open_one(name: &str, config: &Config) -> Result<Vec<Interface>, Failure> {
+    let live = LiveConfig {
         interface: name.to_owned(),
         snaplen_bytes: config.snaplen_bytes,
         kernel_buffer_bytes: config.kernel_buffer_bytes,
         targets: config.targets(),
-    });
-    interface.map_err(|error| match error {
+        tunnels: config.tunnels,
+    };
+    Interface::open_spread(&live, config.threads).map_err(|error| match error {
         LiveError::NotPermitted { .. } => Failure::environment(format!(
             "capture on {name} not permitted: run as root or 'setcap cap_net_raw+ep {}'",
             std::env::current_exe().map_or("tapdiff".into(), |path| path.display().to_string())
@@ -178,6 +184,13 @@ fn catch(
             }
         }
     }
+    catcher.kernel = interface.stats();
+    info!(
+        interface = interface.name(),
+        packets = catcher.tap.counters().packets,
+        kernel_drops = catcher.kernel.kernel_drops,
+        "capture thread ended"
+    );
     catcher.close();
 }
 

@@ -1,11 +1,15 @@
 //! `cargo bench --bench analyze`: pairs per CPU second of `tapdiff analyze`, against the floor.
 //!
-//! Makes a capture of 200,000 mirrored requests (once; see `traffic`), then measures in turns, as
-//! medians: the floor (libpcap and etherparse only), `analyze` without and with a store, and once
-//! each those peers that are installed. Fails when the report does not name exactly the planted
-//! differences. Options, by environment: `BENCH_PAIRS`, `BENCH_RUNS`, `BENCH_PEERS=0`.
+//! Makes captures of mirrored requests (once; see `traffic`), then measures in turns, as medians:
+//! the floor (libpcap and etherparse only), `analyze` without and with a store, and those peers
+//! that are installed. One line each: small JSON bodies, gzip (against flate2 alone), large bodies.
+//! Fails when a report does not name exactly the planted differences, or where allocations or
+//! instructions a pair have grown (see `counts`). Options, by environment: `BENCH_PAIRS`,
+//! `BENCH_RUNS`, `BENCH_PEERS=0`, `BENCH_COUNTS=0`.
 
+mod counts;
 mod floor;
+mod inflate;
 mod measure;
 mod peers;
 mod traffic;
@@ -19,19 +23,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use measure::Cost;
+use peers::Peer;
 use serde_json::Value;
-use traffic::{PRIMARY, Planted, Recipe, SHADOW, Written};
+use traffic::{Bodies, PRIMARY, Planted, Recipe, SHADOW, Written};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Changes when the same recipe gives other bytes: captures of another version are made anew.
-const GENERATOR: u32 = 1;
+const GENERATOR: u32 = 2;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let first = arguments.first().and_then(|argument| argument.to_str());
     let result = match (first, arguments.get(1)) {
         (Some(floor::MODE), Some(capture)) => floor::run(capture),
+        (Some(inflate::MODE), Some(bodies)) => inflate::run(bodies),
+        (Some(counts::MODE), Some(capture)) => counts::run(capture),
         (Some(measure::MODE), _) => measure::child(&arguments[1..]).map_err(Into::into),
         // `cargo test --all-targets` runs benches without it: nothing to test here.
         _ if !arguments.iter().any(|argument| argument == "--bench") => Ok(()),
@@ -46,73 +53,115 @@ fn main() -> ExitCode {
     }
 }
 
+/// Pairs of the capture that is counted on: few, since callgrind takes fifty times as long.
+const COUNTED_PAIRS: u32 = 4_000;
+
 fn bench() -> Result<()> {
-    let recipe = Recipe { pairs: from_environment("BENCH_PAIRS", 200_000)?, seed: 1 };
+    let pairs = from_environment("BENCH_PAIRS", 200_000)?;
     let runs = from_environment("BENCH_RUNS", 5)?.max(1);
+    let wants = |name| std::env::var_os(name).is_none_or(|value| value != "0");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     fs::create_dir_all(&directory)?;
-    let (capture, written) = capture(recipe, &directory)?;
+    let recipe = |pairs: u32, bodies| Recipe { pairs: pairs.max(1), seed: 1, bodies };
+    if wants("BENCH_COUNTS") {
+        let (capture, _) = capture(recipe(COUNTED_PAIRS, Bodies::Small), &directory)?;
+        counts::check(&capture, &directory)?;
+    }
+    for recipe in [
+        recipe(pairs, Bodies::Small),
+        recipe(pairs / 40, Bodies::Gzip),
+        recipe(pairs / 250, Bodies::Large),
+    ] {
+        compare(recipe, runs, wants("BENCH_PEERS"), &directory)?;
+    }
+    Ok(())
+}
+
+/// Measures everything on the capture of one recipe, and prints it.
+fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Result<()> {
+    let (capture, written) = capture(recipe, directory)?;
     println!(
-        "{}: {} mirrored requests, {} packets, {} MB",
+        "\n{}: {} mirrored requests, {} packets, {} MB",
         capture.display(),
         recipe.pairs,
         written.packets,
         written.bytes / 1_000_000
     );
+    let scratch = directory.join("peers");
+    let peers = if with_peers { peers::all(&capture, &scratch)? } else { Vec::new() };
+    let (installed, missing): (Vec<Peer>, Vec<Peer>) =
+        peers.into_iter().partition(|peer| peer.program.is_some());
 
     let tapdiff = Path::new(env!("CARGO_BIN_EXE_tapdiff"));
     let this = std::env::current_exe()?;
     let output = directory.join("output");
     let store = directory.join("store.db");
-    let with_store = analyze(&capture, Some(&store));
-    let without_store = analyze(&capture, None);
-
+    let alone: Option<[OsString; 2]> = (recipe.bodies == Bodies::Gzip)
+        .then(|| [inflate::MODE.into(), capture.with_extension("bodies").into()]);
     let (mut floors, mut plain, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+    let mut decoder = Vec::new();
+    let mut others: Vec<std::result::Result<Vec<Cost>, String>> =
+        installed.iter().map(|_| Ok(Vec::new())).collect();
     // In turns, so that a machine that grows slower does so for all of them.
     for _ in 0..runs {
         floors.push(measure::run(&this, &[floor::MODE.into(), capture.clone().into()], &output)?);
-        plain.push(measure::run(tapdiff, &without_store, &output)?);
+        if let Some(arguments) = &alone {
+            decoder.push(measure::run(&this, arguments, &output)?);
+        }
+        plain.push(measure::run(tapdiff, &analyze(&capture, None), &output)?);
         verify(&output, recipe)?;
         remove_store(&store)?;
-        stored.push(measure::run(tapdiff, &with_store, &output)?);
+        stored.push(measure::run(tapdiff, &analyze(&capture, Some(&store)), &output)?);
         verify(&output, recipe)?;
+        for (peer, costs) in installed.iter().zip(&mut others) {
+            let (Some(program), Ok(known)) = (&peer.program, costs.as_mut()) else { continue };
+            match measure::run(program, &peer.arguments, &output) {
+                Ok(cost) => known.push(cost),
+                Err(error) => *costs = Err(error.to_string()),
+            }
+        }
     }
     remove_store(&store)?;
 
-    let pairs = f64::from(recipe.pairs);
     let floor = median(floors);
-    println!("\n{:<28}{:>9}{:>15}{:>10}{:>10}", "", "CPU s", "pairs/CPU s", "x floor", "peak MiB");
+    println!("{:<28}{:>9}{:>15}{:>10}{:>10}", "", "CPU s", "pairs/CPU s", "x floor", "peak MiB");
     let row = |name: &str, cost: Cost| {
         println!(
-            "{name:<28}{:>9.3}{:>15.0}{:>10.1}{:>10.0}",
+            "{name:<28}{:>9.3}{:>15.0}{:>10.2}{:>10.0}",
             cost.cpu_s,
-            pairs / cost.cpu_s,
+            f64::from(recipe.pairs) / cost.cpu_s,
             cost.cpu_s / floor.cpu_s,
             cost.peak_mib
         );
     };
     row("floor (libpcap, etherparse)", floor);
+    if !decoder.is_empty() {
+        row("flate2 alone", median(decoder));
+    }
     row("tapdiff analyze", median(plain));
     row("tapdiff analyze --store", median(stored));
-    if std::env::var_os("BENCH_PEERS").is_none_or(|peers| peers != "0") {
-        let scratch = directory.join("peers");
-        for peer in peers::installed(&capture, &scratch)? {
-            match measure::run(&peer.program, &peer.arguments, &output) {
-                Ok(cost) => row(peer.name, cost),
-                Err(error) => println!("{:<28}  {error}", peer.name),
-            }
+    for (peer, costs) in installed.iter().zip(others) {
+        match costs {
+            Ok(costs) => row(peer.name, median(costs)),
+            Err(error) => println!("{:<28}  {error}", peer.name),
         }
+    }
+    for peer in missing {
+        println!("{:<28}  not installed", peer.name);
+    }
+    if with_peers {
         fs::remove_dir_all(&scratch)?;
     }
     fs::remove_file(&output)?;
     let Planted { prices, tags, statuses } = recipe.planted();
-    println!("\nall found, nothing else: {prices} prices, {tags} tags, {statuses} statuses");
+    println!("all found, nothing else: {prices} prices, {tags} tags, {statuses} statuses");
     Ok(())
 }
 
 /// The capture and what it holds: the one there is, if it is this recipe's, or a new one.
 fn capture(recipe: Recipe, directory: &Path) -> Result<(PathBuf, Written)> {
-    let path = directory.join(format!("mirrored-{}.pcap", recipe.pairs));
+    let name = format!("{:?}-{}.pcap", recipe.bodies, recipe.pairs).to_lowercase();
+    let path = directory.join(name);
     let stamp_path = path.with_extension("stamp");
     let stamp = |written: Written| format!("{GENERATOR} {recipe:?} {written:?}\n");
     if let (Ok(found), Ok(metadata)) = (fs::read_to_string(&stamp_path), fs::metadata(&path)) {
@@ -127,7 +176,8 @@ fn capture(recipe: Recipe, directory: &Path) -> Result<(PathBuf, Written)> {
     }
     println!("writing {}", path.display());
     let part = path.with_extension("part");
-    let written = recipe.write(BufWriter::with_capacity(1 << 20, File::create(&part)?))?;
+    let bodies = BufWriter::new(File::create(path.with_extension("bodies"))?);
+    let written = recipe.write(BufWriter::with_capacity(1 << 20, File::create(&part)?), bodies)?;
     fs::rename(&part, &path)?;
     fs::write(&stamp_path, stamp(written))?;
     Ok((path, written))

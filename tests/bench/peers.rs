@@ -1,5 +1,4 @@
-//! Other programs that read HTTP from captures, where they are installed: one run each, for
-//! comparison only.
+//! Other programs that read HTTP from captures, for comparison only.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,8 +10,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Peer {
     /// Its name.
     pub(crate) name: &'static str,
-    /// Where it is.
-    pub(crate) program: PathBuf,
+    /// Where it is; `None` where it is not installed.
+    pub(crate) program: Option<PathBuf>,
     /// What it is called with.
     pub(crate) arguments: Vec<OsString>,
 }
@@ -35,12 +34,12 @@ stream:
   midstream: true
 ";
 
-/// Those on `PATH`, set up to read `capture` and to write below `scratch`, which is emptied.
+/// All of them, set up to read `capture` and to write below `scratch`, which is emptied.
 ///
 /// # Errors
 ///
 /// When `scratch` cannot be made.
-pub(crate) fn installed(capture: &Path, scratch: &Path) -> io::Result<Vec<Peer>> {
+pub(crate) fn all(capture: &Path, scratch: &Path) -> io::Result<Vec<Peer>> {
     if scratch.exists() {
         fs::remove_dir_all(scratch)?;
     }
@@ -75,9 +74,9 @@ pub(crate) fn installed(capture: &Path, scratch: &Path) -> io::Result<Vec<Peer>>
     ];
     Ok(candidates
         .into_iter()
-        .filter_map(|(name, mut arguments)| {
+        .map(|(name, mut arguments)| {
             arguments.push(capture.into());
-            Some(Peer { name, program: on_path(name)?, arguments })
+            Peer { name, program: on_path(name), arguments }
         })
         .collect())
 }

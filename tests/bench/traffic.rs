@@ -1,13 +1,17 @@
 //! Mirrored traffic as a capture file: what it holds, in time order.
 //!
-//! Small JSON answers on keep-alive connections, as a tap beside Envoy sees them: 25 connections to
-//! the primary and 25 to the shadow, one request in flight on each, acknowledgements mostly carried
-//! by data. Every answer differs in `server`, `generated_at` and `x-backend`; by the item's number
-//! some differ in what is to be found (see [`Twist`]). The same recipe gives the same bytes.
+//! JSON answers on keep-alive connections, as a tap beside Envoy sees them: 25 connections to the
+//! primary and 25 to the shadow, one request in flight on each, acknowledgements mostly carried by
+//! data. What the answers are like is the recipe's [`Bodies`]. Unless they are large, every answer
+//! differs in `server` and `generated_at`, and by the item's number some differ in what is to be
+//! found (see [`Twist`]). The same recipe gives the same bytes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::wire::{CaptureWriter, Connection, Sender};
 
@@ -32,7 +36,23 @@ pub(crate) struct Recipe {
     pub(crate) pairs: u32,
     /// Decides request ids, sequence numbers and times.
     pub(crate) seed: u64,
+    /// What the answers are like.
+    pub(crate) bodies: Bodies,
 }
+
+/// What answers are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// About 0.8 KB.
+    Small,
+    /// About 24 KB of words, with `content-encoding: gzip`.
+    Gzip,
+    /// 100 KB to 1 MB of words, the same on both legs: above the cap of bytes kept.
+    Large,
+}
+
+/// Bytes of a segment where an answer takes several: what Ethernet and the options leave.
+const SEGMENT_BYTES: usize = 1_448;
 
 /// How many pairs differ in what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +79,7 @@ impl Recipe {
     pub(crate) fn planted(self) -> Planted {
         let mut planted = Planted::default();
         for n in 0..self.pairs {
-            match Twist::of(n) {
+            match self.twist(n) {
                 Some(Twist::Price) => planted.prices += 1,
                 Some(Twist::Tags) => planted.tags += 1,
                 Some(Twist::Status) => planted.statuses += 1,
@@ -69,13 +89,14 @@ impl Recipe {
         planted
     }
 
-    /// Writes the capture.
+    /// Writes the capture, and each compressed body to `bodies`: its length (u32, little-endian)
+    /// and its bytes.
     ///
     /// # Errors
     ///
-    /// What `out` says.
-    pub(crate) fn write(self, out: impl Write) -> io::Result<Written> {
-        let mut stage = Stage::new(self, CaptureWriter::new(out)?)?;
+    /// What `out` or `bodies` says.
+    pub(crate) fn write(self, out: impl Write, bodies: impl Write) -> io::Result<Written> {
+        let mut stage = Stage::new(self, CaptureWriter::new(out)?, bodies)?;
         // When each slot is free again: the next request goes to the first that is.
         let mut free: BinaryHeap<Reverse<(u64, u16)>> =
             (0..SLOTS).map(|slot| Reverse((10_000_000 + u64::from(slot) * 90_000, slot))).collect();
@@ -86,6 +107,10 @@ impl Recipe {
             free.push(Reverse((free_ns, slot)));
         }
         stage.finish()
+    }
+
+    fn twist(self, n: u32) -> Option<Twist> {
+        if self.bodies == Bodies::Large { None } else { Twist::of(n) }
     }
 }
 
@@ -138,22 +163,25 @@ enum What {
     AnswerBody,
 }
 
-struct Stage<W: Write> {
+struct Stage<W: Write, B: Write> {
     recipe: Recipe,
     random: fastrand::Rng,
     capture: CaptureWriter<W>,
+    compressed: B,
     /// The primary's, then the shadow's.
     connections: Vec<Connection>,
     to_come: BinaryHeap<Reverse<Event>>,
     planned: u64,
     now_ns: u64,
+    /// Time of the last packet: none is earlier than the one before it.
+    last_ns: u64,
     body: Vec<u8>,
     payload: Vec<u8>,
 }
 
-impl<W: Write> Stage<W> {
+impl<W: Write, B: Write> Stage<W, B> {
     /// Opens all connections.
-    fn new(recipe: Recipe, mut capture: CaptureWriter<W>) -> io::Result<Self> {
+    fn new(recipe: Recipe, mut capture: CaptureWriter<W>, compressed: B) -> io::Result<Self> {
         let mut random = fastrand::Rng::with_seed(recipe.seed);
         let mut connections = Vec::new();
         for i in 0..2 * SLOTS {
@@ -168,10 +196,12 @@ impl<W: Write> Stage<W> {
             recipe,
             random,
             capture,
+            compressed,
             connections,
             to_come: BinaryHeap::new(),
             planned: 0,
             now_ns: 0,
+            last_ns: 0,
             body: Vec::with_capacity(2_048),
             payload: Vec::with_capacity(4_096),
         })
@@ -219,7 +249,8 @@ impl<W: Write> Stage<W> {
         let Event { at_ns, connection, n, made_ns, what, .. } = event;
         let leg = if connection < SLOTS { Leg::Primary } else { Leg::Shadow };
         let connection = &mut self.connections[usize::from(connection)];
-        let at = START_S * 1_000_000_000 + at_ns;
+        let at = (START_S * 1_000_000_000 + at_ns).max(self.last_ns);
+        self.last_ns = at;
         self.now_ns = at_ns;
         self.payload.clear();
         let sender = if what == What::Request { Sender::Client } else { Sender::Server };
@@ -228,25 +259,58 @@ impl<W: Write> Stage<W> {
             What::Request => request(&mut self.payload, self.recipe.seed, leg, n)?,
             What::Answer | What::AnswerHead | What::AnswerBody => {
                 self.body.clear();
-                let twist = Twist::of(n).filter(|_| leg == Leg::Shadow);
-                body(&mut self.body, leg, n, twist, START_S * 1_000_000_000 + made_ns)?;
+                let bodies = self.recipe.bodies;
+                let twist = self.recipe.twist(n).filter(|_| leg == Leg::Shadow);
+                let made = START_S * 1_000_000_000 + made_ns;
+                match bodies {
+                    Bodies::Small => body(&mut self.body, leg, n, twist, made, SENTENCES)?,
+                    Bodies::Gzip => {
+                        let mut plain = Vec::new();
+                        body(&mut plain, leg, n, twist, made, &words(n, 24_000))?;
+                        let mut encoder = GzEncoder::new(&mut self.body, Compression::default());
+                        encoder.write_all(&plain)?;
+                        encoder.finish()?;
+                        if what != What::AnswerHead {
+                            self.compressed.write_all(&(self.body.len() as u32).to_le_bytes())?;
+                            self.compressed.write_all(&self.body)?;
+                        }
+                    }
+                    Bodies::Large => {
+                        let len = 100_000 + n as usize * 7_919 % 900_000;
+                        body(&mut self.body, Leg::Primary, n, None, START_S, &words(n, len))?;
+                    }
+                }
                 if what != What::AnswerBody {
-                    head(&mut self.payload, leg, twist, made_ns, self.body.len())?;
+                    head(&mut self.payload, leg, twist, made_ns, self.body.len(), bodies)?;
                 }
                 if what != What::AnswerHead {
                     self.payload.extend_from_slice(&self.body);
                 }
             }
         }
-        connection.send(&mut self.capture, at, sender, &self.payload)
+        if self.payload.len() <= SEGMENT_BYTES {
+            return connection.send(&mut self.capture, at, sender, &self.payload);
+        }
+        let segments = self.payload.chunks(SEGMENT_BYTES).zip(0_u64..);
+        for (segment, i) in segments {
+            self.last_ns = at + i * 1_000 + 500;
+            connection.send(&mut self.capture, at + i * 1_000, sender, segment)?;
+            // RFC 5681 §4.2: at least every second full segment is acknowledged.
+            if i % 2 == 1 {
+                connection.send(&mut self.capture, self.last_ns, Sender::Client, &[])?;
+            }
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> io::Result<Written> {
         self.write_until(u64::MAX)?;
+        let mut at = (START_S * 1_000_000_000 + self.now_ns).max(self.last_ns);
         for connection in &mut self.connections {
-            self.now_ns += 1_000_000;
-            connection.close(&mut self.capture, START_S * 1_000_000_000 + self.now_ns)?;
+            at += 1_000_000;
+            connection.close(&mut self.capture, at)?;
         }
+        self.compressed.flush()?;
         let (packets, bytes) = self.capture.finish()?;
         Ok(Written { packets, bytes })
     }
@@ -282,6 +346,7 @@ fn head(
     twist: Option<Twist>,
     made_ns: u64,
     body_bytes: usize,
+    bodies: Bodies,
 ) -> io::Result<()> {
     let status = if twist == Some(Twist::Status) { "500 Internal Server Error" } else { "200 OK" };
     // Seconds since midnight; captures end long before the next.
@@ -289,15 +354,49 @@ fn head(
     write!(
         out,
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-backend: {}\r\n\
-         date: Thu, 09 Oct 2025 {:02}:{:02}:{:02} GMT\r\ncontent-length: {body_bytes}\r\n\r\n",
+         date: Thu, 09 Oct 2025 {:02}:{:02}:{:02} GMT\r\n{}content-length: {body_bytes}\r\n\r\n",
         name(leg),
         time_s / 3_600,
         time_s / 60 % 60,
         time_s % 60,
+        if bodies == Bodies::Gzip { "content-encoding: gzip\r\n" } else { "" },
     )
 }
 
-fn body(out: &mut Vec<u8>, leg: Leg, n: u32, twist: Option<Twist>, made_ns: u64) -> io::Result<()> {
+/// The description of small answers.
+const SENTENCES: &str = "the quick brown fox jumps over the lazy dog; \
+    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
+    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
+    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
+    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
+    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
+    the quick brown fox jumps over the lazy dog; ";
+
+/// At least `bytes` of words that compress as prose does; the same for the same item.
+fn words(n: u32, bytes: usize) -> String {
+    const SYLLABLES: [&str; 16] = [
+        "ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu",
+        "va",
+    ];
+    let mut random = fastrand::Rng::with_seed(u64::from(n));
+    let mut text = String::with_capacity(bytes + 16);
+    while text.len() < bytes {
+        for _ in 0..random.u8(1..4) {
+            text.push_str(SYLLABLES[random.usize(..16) & random.usize(..16)]);
+        }
+        text.push(' ');
+    }
+    text
+}
+
+fn body(
+    out: &mut Vec<u8>,
+    leg: Leg,
+    n: u32,
+    twist: Option<Twist>,
+    made_ns: u64,
+    description: &str,
+) -> io::Result<()> {
     let server = name(leg);
     if twist == Some(Twist::Status) {
         return write!(
@@ -324,9 +423,7 @@ fn body(out: &mut Vec<u8>, leg: Leg, n: u32, twist: Option<Twist>, made_ns: u64)
         n % 1_009,
         n % 7,
     )?;
-    for _ in 0..12 {
-        out.extend_from_slice(b"the quick brown fox jumps over the lazy dog; ");
-    }
+    out.extend_from_slice(description.as_bytes());
     write!(out, "\",\"server\":\"{server}\",\"generated_at\":{made_ns}}}")
 }
 

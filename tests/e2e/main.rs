@@ -19,5 +19,7 @@ mod envoy_netns;
 mod envoy_tls;
 mod exchanges;
 mod live_equals_file;
+mod live_starved;
+mod live_threads;
 mod routes;
 mod support;

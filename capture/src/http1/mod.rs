@@ -7,7 +7,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `head` | start lines, field lines, trailers |
+//! | `start_line` | request lines and status lines |
+//! | `head` | field lines, trailers, what they say of the body |
+//! | `head_buffer` | where a head ends that comes in pieces |
 //! | `framing` | where a body ends, the chunked coding |
 //! | `half` | one direction: where in its message it is |
 //! | `requests`, `responses` | what each direction's messages do to the connection |
@@ -24,9 +26,11 @@
 mod framing;
 mod half;
 mod head;
+mod head_buffer;
 mod requests;
 mod responses;
 mod resync;
+mod start_line;
 
 use std::collections::VecDeque;
 
@@ -46,7 +50,9 @@ pub(crate) struct Connection {
     requests: Half,
     responses: Half,
     /// Requests in the order sent; responses come in the same order.
-    waiting: VecDeque<Open>,
+    waiting: VecDeque<Box<Open>>,
+    /// Sum of what the exchanges in `waiting` and `stray` weigh.
+    weight: usize,
     /// Requests that were given up, older than any that waits: their responses come first.
     abandoned: VecDeque<Owed>,
     /// The request that is being received is the last of `waiting`; otherwise it was given up.
@@ -64,14 +70,14 @@ pub(crate) struct Connection {
     spoke_http: bool,
     client_closed: bool,
     /// The connection goes on in HTTP/2.
-    handover: Option<Handover>,
+    handover: Option<Box<Handover>>,
 }
 
 /// What the next protocol of a connection takes over.
 #[derive(Debug)]
 pub(crate) struct Handover {
     /// The exchange that the next protocol answers.
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     /// How many bytes of the chunk were still HTTP/1.
     pub(crate) used: usize,
 }
@@ -79,17 +85,23 @@ pub(crate) struct Handover {
 /// An exchange that has not left yet.
 #[derive(Debug)]
 struct Open {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     method: Method,
     asked: FirstByte,
     /// Nothing more of the request will come.
     request_done: bool,
     /// Nothing more of the response will come.
     response_done: bool,
+    /// It is known to be a request; otherwise only a response shows it.
+    shown: bool,
     /// The first thing that speaks against `Complete`.
     blemish: Option<Evidence>,
     /// When its last byte came.
     active: Timestamp,
+    /// Bytes of heads and trailers counted for it in [`Connection::weight`].
+    weight: usize,
+    /// Bytes of finished bodies counted for it in [`Context::body_bytes`].
+    body_weight: usize,
 }
 
 /// What is left of a request that was given up.
@@ -112,7 +124,7 @@ enum Answering {
 
 impl Open {
     fn new(info: &FlowInfo, at: Timestamp) -> Self {
-        let exchange = Exchange {
+        let exchange = Box::new(Exchange {
             origin: info.origin,
             client: info.client,
             server: info.server,
@@ -124,15 +136,18 @@ impl Open {
             upgrade: None,
             timing: Timing::default(),
             evidence: Evidence::Complete,
-        };
+        });
         Self {
             exchange,
             method: Method::Other,
             asked: FirstByte::default(),
             request_done: false,
             response_done: false,
+            shown: true,
             blemish: None,
             active: at,
+            weight: 0,
+            body_weight: 0,
         }
     }
 
@@ -144,8 +159,24 @@ impl Open {
         self.request_done && self.response_done
     }
 
-    /// Sends it off, with its own blemish or else with `label`.
+    /// Counts what it holds now; returns how much more than before that is, bodies left out.
+    fn weigh(&mut self, cx: &mut Context<'_>) -> isize {
+        let bodies = self.exchange.body_bytes();
+        *cx.body_bytes = (*cx.body_bytes + bodies).saturating_sub(self.body_weight);
+        self.body_weight = bodies;
+        let heads = size_of::<Self>() + self.exchange.head_bytes();
+        let more = heads as isize - self.weight as isize;
+        self.weight = heads;
+        more
+    }
+
+    /// Sends it off, with its own blemish or else with `label`; what never was shown to be a
+    /// request is none.
     fn leave(mut self, label: Evidence, cx: &mut Context<'_>) {
+        *cx.body_bytes = cx.body_bytes.saturating_sub(self.body_weight);
+        if !self.shown && self.exchange.response.is_none() {
+            return;
+        }
         self.exchange.evidence = self.blemish.unwrap_or(label);
         cx.out.push_back(self.exchange);
     }
@@ -163,6 +194,7 @@ impl Connection {
             requests: start(),
             responses: start(),
             waiting: VecDeque::new(),
+            weight: 0,
             abandoned: VecDeque::new(),
             request_waits: false,
             answering: Answering::Nobody,
@@ -183,7 +215,7 @@ impl Connection {
         direction: Direction,
         chunk: Chunk<'_>,
         cx: &mut Context<'_>,
-    ) -> Option<Handover> {
+    ) -> Option<Box<Handover>> {
         match direction {
             Direction::ToServer => self.push_requests(&chunk, cx),
             Direction::ToClient => self.push_responses(&chunk, cx),
@@ -204,8 +236,30 @@ impl Connection {
         size_of::<Self>()
             + self.requests.head.held_bytes()
             + self.responses.head.held_bytes()
-            + self.waiting.capacity() * size_of::<Open>()
-            + self.waiting.iter().map(|open| open.exchange.head_bytes()).sum::<usize>()
+            + self.waiting.capacity() * size_of::<Box<Open>>()
+            + self.abandoned.capacity() * size_of::<Owed>()
+            + self.weight
+    }
+
+    /// The same, counted anew.
+    #[cfg(test)]
+    pub(crate) fn held_bytes_recounted(&self) -> usize {
+        let weigh = |open: &Open| size_of::<Open>() + open.exchange.head_bytes();
+        let waiting: usize = self.waiting.iter().map(|open| weigh(open)).sum();
+        let stray = self.stray.as_deref().map_or(0, weigh);
+        self.held_bytes() - self.weight + waiting + stray
+    }
+
+    /// Counts what the exchange of the message in progress holds now.
+    fn weigh_owner(&mut self, direction: Direction, cx: &mut Context<'_>) {
+        let more = self.owner(direction).map_or(0, |open| open.weigh(cx));
+        self.weight = self.weight.wrapping_add_signed(more);
+    }
+
+    /// Sends an exchange off that was counted.
+    fn send(&mut self, open: Box<Open>, label: Evidence, cx: &mut Context<'_>) {
+        self.weight = self.weight.saturating_sub(open.weight);
+        open.leave(label, cx);
     }
 
     /// The next bytes of a direction will never come.
@@ -300,8 +354,12 @@ impl Connection {
     /// The exchange that the message in progress belongs to.
     fn owner(&mut self, direction: Direction) -> Option<&mut Open> {
         match (direction, self.answering) {
-            (Direction::ToServer, _) if self.request_waits => self.waiting.back_mut(),
-            (Direction::ToClient, Answering::Front) => self.waiting.front_mut(),
+            (Direction::ToServer, _) if self.request_waits => {
+                self.waiting.back_mut().map(|open| &mut **open)
+            }
+            (Direction::ToClient, Answering::Front) => {
+                self.waiting.front_mut().map(|open| &mut **open)
+            }
             (Direction::ToClient, Answering::Stray) => self.stray.as_deref_mut(),
             _ => None,
         }
@@ -341,7 +399,7 @@ impl Connection {
             self.abandoned.push_back(Owed { method: open.method, asked: open.asked });
         }
         if let Some(open) = self.waiting.pop_front() {
-            open.leave(label, cx);
+            self.send(open, label, cx);
         }
         if self.abandoned.len() > cx.limits.pipelined {
             self.lose_responses(Evidence::Truncated, cx);
@@ -356,9 +414,9 @@ impl Connection {
             open.response_done = true;
         }
         self.abandoned.clear();
-        while self.waiting.front().is_some_and(Open::is_done) {
+        while self.waiting.front().is_some_and(|open| open.is_done()) {
             if let Some(open) = self.waiting.pop_front() {
-                open.leave(cause, cx);
+                self.send(open, cause, cx);
             }
         }
     }
@@ -372,8 +430,8 @@ impl Connection {
             self.cut_request_body(cx);
             self.request_waits = false;
         }
-        for open in self.waiting.drain(..) {
-            open.leave(label, cx);
+        while let Some(open) = self.waiting.pop_front() {
+            self.send(open, label, cx);
         }
     }
 

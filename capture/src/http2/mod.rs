@@ -80,7 +80,7 @@ impl Connection {
 
     /// A connection that began as HTTP/1.1 and was upgraded at `at`: `exchange` waits for its
     /// response on stream 1. Both directions go on at these offsets.
-    pub(crate) fn upgraded(info: FlowInfo, exchange: Exchange, at: Timestamp) -> Self {
+    pub(crate) fn upgraded(info: FlowInfo, mut exchange: Box<Exchange>, at: Timestamp) -> Self {
         let mut connection = Self::new(FlowInfo { late_join: false, ..info });
         let request = exchange.request.as_ref();
         match request.and_then(|request| request.fields.get(b"http2-settings")) {
@@ -92,7 +92,8 @@ impl Connection {
             None => connection.responses.forget_announced(),
         }
         let evidence = exchange.evidence;
-        let exchange = Exchange { protocol: Protocol::Http2, stream_id: Some(1), ..exchange };
+        exchange.protocol = Protocol::Http2;
+        exchange.stream_id = Some(1);
         let mut stream = Stream::new(exchange, at, 0);
         // RFC 7540 §3.2: the client has nothing more to send on it.
         stream.request.phase = Phase::Done;

@@ -18,7 +18,7 @@ const CLOSED_MAX: usize = 256;
 /// An exchange that has not left yet.
 #[derive(Debug)]
 pub(super) struct Stream {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) request: Side,
     pub(super) response: Side,
     pub(super) is_connect: bool,
@@ -58,7 +58,7 @@ pub(super) enum Phase {
 
 impl Stream {
     /// A stream that `exchange` belongs to, of which nothing was seen yet.
-    pub(super) fn new(exchange: Exchange, at: Timestamp, losses: u64) -> Self {
+    pub(super) fn new(exchange: Box<Exchange>, at: Timestamp, losses: u64) -> Self {
         Self {
             exchange,
             request: Side::default(),
@@ -125,8 +125,8 @@ impl Stream {
 }
 
 /// An exchange of which nothing was seen yet.
-pub(super) fn blank_exchange(info: &FlowInfo, stream: u32) -> Exchange {
-    Exchange {
+pub(super) fn blank_exchange(info: &FlowInfo, stream: u32) -> Box<Exchange> {
+    Box::new(Exchange {
         origin: info.origin,
         client: info.client,
         server: info.server,
@@ -138,7 +138,7 @@ pub(super) fn blank_exchange(info: &FlowInfo, stream: u32) -> Exchange {
         upgrade: None,
         timing: Timing::default(),
         evidence: Evidence::Complete,
-    }
+    })
 }
 
 /// All open streams of a connection.

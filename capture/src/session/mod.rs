@@ -1,21 +1,24 @@
 //! What a connection speaks: HTTP/1, HTTP/2, TLS with one of them inside, or nothing that is read.
 //!
 //! Owns the choice of parser by a connection's first bytes, and the change from one to another:
-//! plaintext out of TLS, HTTP/2 after an `Upgrade: h2c`. Refuses to parse any of them.
+//! what follows a PROXY header or a SOCKS handshake ([`handshake`]), plaintext out of TLS, HTTP/2
+//! after an `Upgrade: h2c`. Refuses to parse any of them.
 //!
 //! Invariants:
 //! - Nothing is lost by not knowing yet: bytes that do not tell are kept ([`prelude`]) and given to
 //!   the parser with their own times and offsets, in their order. They are few, and capped.
 //! - A connection joined in its middle is looked at until something of HTTP was seen on it.
 
+mod handshake;
 mod prelude;
 
+use handshake::{Begins, Handshake, Passed};
 use prelude::{Early, Prelude};
 
 use crate::context::Context;
 use crate::flow::{Direction, FlowInfo};
 use crate::reassembly::{Chunk, Gap};
-use crate::{Limits, Timestamp, http1, http2, tls};
+use crate::{Anomaly, Limits, Timestamp, http1, http2, tls};
 
 /// One connection, whatever it speaks.
 #[derive(Debug)]
@@ -24,6 +27,15 @@ pub(crate) struct Session {
     speaks: Speaks,
     /// Inside TLS: its plaintext is no TLS again.
     inside: bool,
+    /// Behind a PROXY header or a SOCKS handshake: at most one of each is passed over.
+    behind: Behind,
+}
+
+/// What was passed over already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind {
+    proxy: bool,
+    socks: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +44,15 @@ enum Speaks {
     Http1(Box<http1::Connection>),
     Http2(Box<http2::Connection>),
     Tls(Box<Secured>),
+    Behind(Box<Introduced>),
+}
+
+/// A handshake on the way, and what follows it.
+#[derive(Debug)]
+struct Introduced {
+    handshake: Handshake,
+    /// Where a direction is through and the other is not, its bytes are here already.
+    then: Session,
 }
 
 /// A TLS connection and what it carries.
@@ -47,12 +68,18 @@ enum Told {
     Http1,
     Http2,
     Tls,
+    Handshake(Begins),
 }
 
 impl Session {
     /// A connection of which nothing was seen yet.
     pub(crate) fn new(info: FlowInfo) -> Self {
-        Self { info, speaks: Speaks::Unknown(Prelude::default()), inside: false }
+        Self {
+            info,
+            speaks: Speaks::Unknown(Prelude::default()),
+            inside: false,
+            behind: Behind::default(),
+        }
     }
 
     /// Takes the next bytes of a direction.
@@ -60,8 +87,14 @@ impl Session {
         if let Some(told) = self.told_late(direction, &chunk) {
             self.become_told(told);
         }
+        let sniff = Sniff {
+            tls: !self.inside,
+            // Only what a connection begins with introduces it.
+            handshake: !(self.info.late_join || self.behind.proxy && self.behind.socks),
+            behind: self.behind,
+        };
         match &mut self.speaks {
-            Speaks::Unknown(prelude) => match told(direction, prelude, chunk.bytes, self.inside) {
+            Speaks::Unknown(prelude) => match told(direction, prelude, &chunk, sniff) {
                 Some(told) => {
                     let early = std::mem::take(prelude);
                     self.become_told(told);
@@ -90,6 +123,10 @@ impl Session {
             }
             Speaks::Http2(http2) => http2.push(direction, chunk, cx),
             Speaks::Tls(secured) => secured.tls.push(direction, chunk, cx, &mut secured.inside),
+            Speaks::Behind(introduced) => {
+                introduced.push(direction, chunk, cx);
+                self.introduce();
+            }
         }
     }
 
@@ -105,6 +142,11 @@ impl Session {
             Speaks::Http1(http1) => http1.gap(direction, gap, cx),
             Speaks::Http2(http2) => http2.gap(direction, gap, cx),
             Speaks::Tls(secured) => secured.tls.gap(direction, gap, cx, &mut secured.inside),
+            Speaks::Behind(introduced) => {
+                introduced.give_up();
+                introduced.then.gap(direction, gap, cx);
+                self.introduce();
+            }
         }
     }
 
@@ -116,6 +158,7 @@ impl Session {
             Speaks::Http1(http1) => http1.fin(direction, at, cx),
             Speaks::Http2(http2) => http2.fin(direction, at, cx),
             Speaks::Tls(secured) => secured.tls.fin(direction, at, cx, &mut secured.inside),
+            Speaks::Behind(introduced) => introduced.then.fin(direction, at, cx),
         }
     }
 
@@ -127,6 +170,7 @@ impl Session {
             Speaks::Http1(http1) => http1.reset(from, at, cx),
             Speaks::Http2(http2) => http2.reset(from, at, cx),
             Speaks::Tls(secured) => secured.tls.reset(from, at, cx, &mut secured.inside),
+            Speaks::Behind(introduced) => introduced.then.reset(from, at, cx),
         }
     }
 
@@ -140,6 +184,7 @@ impl Session {
                 secured.tls.expire(now, cx, &mut secured.inside);
                 secured.inside.expire(now, cx);
             }
+            Speaks::Behind(introduced) => introduced.then.expire(now, cx),
         }
     }
 
@@ -153,6 +198,7 @@ impl Session {
                 let deadlines = [secured.tls.deadline(limits), secured.inside.deadline(limits)];
                 deadlines.into_iter().flatten().min()
             }
+            Speaks::Behind(introduced) => introduced.then.deadline(limits),
         }
     }
 
@@ -167,6 +213,16 @@ impl Session {
                 secured.tls.finish(cx, &mut secured.inside);
                 secured.inside.finish(cx);
             }
+            Speaks::Behind(introduced) => introduced.then.finish(cx),
+        }
+    }
+
+    /// Whether it is known what it speaks.
+    pub(crate) fn has_spoken(&self) -> bool {
+        match &self.speaks {
+            Speaks::Unknown(_) => false,
+            Speaks::Http1(http1) => http1.has_spoken(),
+            Speaks::Http2(_) | Speaks::Tls(_) | Speaks::Behind(_) => true,
         }
     }
 
@@ -197,6 +253,9 @@ impl Session {
             Speaks::Http1(http1) => http1.held_bytes(),
             Speaks::Http2(http2) => http2.held_bytes(),
             Speaks::Tls(secured) => secured.tls.held_bytes() + secured.inside.held_bytes(),
+            Speaks::Behind(introduced) => {
+                introduced.handshake.held_bytes() + introduced.then.held_bytes()
+            }
         }
     }
 
@@ -233,9 +292,37 @@ impl Session {
                     info: self.info,
                     speaks: Speaks::Unknown(Prelude::default()),
                     inside: true,
+                    behind: self.behind,
                 },
             })),
+            Told::Handshake(kind) => {
+                let mut behind = self.behind;
+                match kind {
+                    Begins::Proxy => behind.proxy = true,
+                    Begins::Socks => behind.socks = true,
+                }
+                let then = Self {
+                    info: self.info,
+                    speaks: Speaks::Unknown(Prelude::default()),
+                    inside: self.inside,
+                    behind,
+                };
+                let handshake = Handshake::new(kind);
+                Speaks::Behind(Box::new(Introduced { handshake, then }))
+            }
         };
+    }
+
+    /// Goes on as what a handshake introduced, once both directions are through.
+    fn introduce(&mut self) {
+        if let Speaks::Behind(introduced) = &mut self.speaks
+            && Direction::BOTH.into_iter().all(|way| introduced.handshake.is_through(way))
+        {
+            let nothing = Speaks::Unknown(Prelude::default());
+            let speaks = std::mem::replace(&mut introduced.then.speaks, nothing);
+            (self.info, self.behind) = (introduced.then.info, introduced.then.behind);
+            self.speaks = speaks;
+        }
     }
 
     fn replay(&mut self, early: Prelude, cx: &mut Context<'_>) {
@@ -250,17 +337,66 @@ impl Session {
     }
 }
 
+impl Introduced {
+    fn push(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+        if self.handshake.is_through(direction) {
+            return self.then.push(direction, chunk, cx);
+        }
+        match self.handshake.push(direction, chunk.bytes) {
+            Passed::All => {}
+            Passed::Through { used } => {
+                if Direction::BOTH.into_iter().all(|way| self.handshake.is_through(way)) {
+                    cx.anomalies.note(self.handshake.anomaly());
+                }
+                if let Some(rest) = chunk.after(used) {
+                    self.then.push(direction, rest, cx);
+                }
+            }
+            Passed::Broken => {
+                cx.anomalies.note(Anomaly::NotHttp);
+                self.give_up();
+            }
+        }
+    }
+
+    /// The rest has no certain beginning: it is looked at as that of a connection joined late.
+    fn give_up(&mut self) {
+        self.handshake.give_up();
+        self.then.info.late_join = true;
+    }
+}
+
+/// What is looked for in a connection's first bytes besides HTTP.
+#[derive(Clone, Copy)]
+struct Sniff {
+    tls: bool,
+    handshake: bool,
+    behind: Behind,
+}
+
 /// What a direction's first bytes tell, with those that were kept before them. `None`: not yet.
-fn told(direction: Direction, prelude: &Prelude, bytes: &[u8], inside: bool) -> Option<Told> {
+fn told(direction: Direction, prelude: &Prelude, chunk: &Chunk<'_>, sniff: Sniff) -> Option<Told> {
     let joined;
     let bytes = match prelude.bytes_of(direction) {
-        kept if kept.is_empty() => bytes,
+        kept if kept.is_empty() => chunk.bytes,
         kept => {
-            joined = [kept, bytes.to_vec()].concat();
+            joined = [kept, chunk.bytes.to_vec()].concat();
             &joined
         }
     };
-    if !inside && tls::begins_record(bytes)? {
+    if sniff.handshake && direction == Direction::ToServer {
+        match handshake::begins(bytes) {
+            Err(handshake::TooFew) => return None,
+            Ok(Some(Begins::Proxy)) if !sniff.behind.proxy => {
+                return Some(Told::Handshake(Begins::Proxy));
+            }
+            Ok(Some(Begins::Socks)) if !sniff.behind.socks => {
+                return Some(Told::Handshake(Begins::Socks));
+            }
+            Ok(_) => {}
+        }
+    }
+    if sniff.tls && tls::begins_record(bytes)? {
         return Some(Told::Tls);
     }
     let http2 = match direction {
@@ -302,3 +438,6 @@ impl tls::Plaintext for Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

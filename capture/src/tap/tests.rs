@@ -90,7 +90,7 @@ fn exchange(tap: &mut Tap, at: u64, client: (u8, u16), server: (u8, u16)) {
 }
 
 fn polled(tap: &mut Tap) -> Vec<Exchange> {
-    std::iter::from_fn(|| tap.poll()).collect()
+    std::iter::from_fn(|| tap.poll()).map(|exchange| *exchange).collect()
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_hole_in_a_silent_flow_is_declared_when_time_passes() {
     // The request is missing; the response acknowledges it.
     push(&mut tap, SECOND, frame(SERVER, CLIENT, 500, 100 + len).data(RESPONSE));
     assert_eq!(tap.counters().gaps, 0);
-    tap.expire(Timestamp::from_nanos(SECOND) + tap.connections.limits().gap_grace);
+    tap.expire(Timestamp::from_nanos(SECOND) + tap.connections.limits().reorder_timeout);
     assert_eq!((tap.counters().gaps, tap.counters().gap_bytes), (1, u64::from(len)));
     let left = polled(&mut tap);
     assert_eq!(left.len(), 1);

@@ -50,7 +50,7 @@ impl Connection {
         }
     }
 
-    fn client_hello(&mut self, hello: ClientHello) {
+    pub(super) fn client_hello(&mut self, hello: ClientHello) {
         let ClientHello { random, server_name, alpn, early_data } = hello;
         let half = &mut self.halves[Direction::ToServer as usize];
         if early_data && self.early == EarlyData::None && half.epoch == Epoch::Clear {

@@ -64,9 +64,37 @@ impl Daemon {
 
     /// Stops it as an operator would, and gives the store that it leaves.
     pub(crate) fn stop(self) -> Store {
+        self.stop_and_say().0
+    }
+
+    /// The same, with what it wrote to standard error.
+    pub(crate) fn stop_and_say(self) -> (Store, String) {
         let (status, said) = self.process.stop(Signal::TERM);
         assert!(status.success(), "tapdiff run ended with {status} on SIGTERM:\n{said}");
-        Store { path: self.store, dir: self.dir }
+        (Store { path: self.store, dir: self.dir }, said)
+    }
+
+    /// Takes every processor from it, until [`Daemon::thaw`].
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+        super::wait_for("tapdiff to stand still", || {
+            self.process.threads().iter().all(|&state| state == 'T').then_some(())
+        });
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// Where its store is.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// Waits until a line of its standard error contains `text`.
+    pub(crate) fn wait_for_line(&mut self, text: &str) {
+        self.process.wait_for_line(text);
     }
 }
 

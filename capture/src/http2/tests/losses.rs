@@ -85,7 +85,7 @@ fn after_a_gap_the_table_is_unknown_until_it_is_filled_anew() {
         .client(get_with_newest(11, "/11"))
         .server(ok_empty(11));
     let exchanges: Vec<_> = wire.out.drain(..).collect();
-    let all: Vec<_> = exchanges.iter().map(summary).collect();
+    let all: Vec<_> = exchanges.iter().map(|exchange| summary(exchange)).collect();
     assert_eq!(
         all,
         [

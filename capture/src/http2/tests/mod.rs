@@ -20,7 +20,7 @@ struct Wire {
     limits: Limits,
     anomalies: Anomalies,
     body_bytes: usize,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
     /// Bytes sent so far, by direction.
     sent: [u64; 2],
     now: Timestamp,
@@ -132,7 +132,7 @@ impl Wire {
     }
 
     fn next(&mut self) -> Exchange {
-        self.out.pop_front().expect("an exchange has left")
+        *self.out.pop_front().expect("an exchange has left")
     }
 
     /// What has left, as `stream target status evidence`, `-` for what is not there.
@@ -435,7 +435,7 @@ fn a_stream_that_the_server_resets_is_reset_unless_its_response_was_whole() {
         .server([rst(1, 7), ok(3), data(3, "x"), rst(3, 0)].concat())
         .client(data(5, "half"))
         .server([ok_empty(5), rst(5, 0), ok_empty(7), rst(7, 2)].concat());
-    let left: Vec<_> = wire.out.iter().map(summary).collect();
+    let left: Vec<_> = wire.out.iter().map(|exchange| summary(exchange)).collect();
     assert_eq!(left, ["1 /1 - reset", "3 /3 200 reset", "5 /5 200 complete", "7 /7 200 reset"]);
     assert_eq!(wire.out[2].request.as_ref().unwrap().body.kept(), b"half");
 }

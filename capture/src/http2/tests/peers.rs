@@ -286,8 +286,8 @@ proptest! {
         }
         let mut cut = Wire::bare(Limits::default(), false);
         played(&mut cut, &recording, if tiny { &[1] } else { &lens });
-        let by_pieces: Vec<_> = cut.out.iter().map(written).collect();
-        let at_once: Vec<_> = whole.out.iter().map(written).collect();
+        let by_pieces: Vec<_> = cut.out.iter().map(|exchange| written(exchange)).collect();
+        let at_once: Vec<_> = whole.out.iter().map(|exchange| written(exchange)).collect();
         prop_assert_eq!(by_pieces, at_once);
         whole.finish();
         cut.finish();
