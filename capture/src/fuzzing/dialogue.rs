@@ -286,7 +286,9 @@ room!(http1::Connection, self, direction, chunk, cx => {
     match http1::Connection::push(self, direction, chunk, cx) {
         Some(handover) => {
             // Its response is for HTTP/2 to read.
-            cx.out.push_back(Exchange { evidence: Evidence::Truncated, ..handover.exchange });
+            let mut exchange = handover.exchange;
+            exchange.evidence = Evidence::Truncated;
+            cx.out.push_back(exchange);
             Goes::Over
         }
         None => Goes::On,
@@ -308,7 +310,7 @@ struct Stage<R> {
     anomalies: Anomalies,
     keys: KeyLog,
     body_bytes: usize,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
     to: [u64; 2],
     ended: [bool; 2],
     now: Timestamp,
@@ -396,7 +398,7 @@ impl<R: Room> Stage<R> {
         assert!(self.out.len() as u64 <= said + 1, "more exchanges than bytes");
         let noted: u64 = self.anomalies.iter().map(|(_, count)| count).sum();
         assert!(noted <= 16 * (said + 16), "{noted} oddities in {said} bytes");
-        (self.out.iter().map(summary).collect(), self.anomalies)
+        (self.out.iter().map(|exchange| summary(exchange)).collect(), self.anomalies)
     }
 }
 

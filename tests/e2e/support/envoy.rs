@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::backend::Speaks;
 use super::client::try_get;
 use super::place::Place;
 use super::process::Process;
@@ -27,19 +28,21 @@ pub(crate) struct Scene {
     pub(crate) primary: SocketAddr,
     /// Its shadow cluster's only endpoint.
     pub(crate) shadow: SocketAddr,
+    /// What it speaks with both.
+    pub(crate) upstream: Speaks,
+    /// Where it does so over TLS.
+    pub(crate) tls: Option<Tls>,
     /// After this long a request is given up, on either leg.
     pub(crate) timeout: Duration,
-    /// How it speaks to both clusters.
-    pub(crate) upstream: Upstream,
 }
 
-/// How Envoy speaks to its clusters.
+/// How Envoy speaks TLS with its clusters.
 #[derive(Clone, Debug)]
-pub(crate) enum Upstream {
-    /// As it is.
-    Plain,
-    /// Over TLS of one version ("TLSv1_2", "TLSv1_3"), whose keys it writes to a file.
-    Tls { version: &'static str, key_log: PathBuf },
+pub(crate) struct Tls {
+    /// The only version that it offers: "TLSv1_2" or "TLSv1_3".
+    pub(crate) version: &'static str,
+    /// The file that it writes keys to.
+    pub(crate) key_log: PathBuf,
 }
 
 /// A running Envoy. Killed when dropped.
@@ -199,14 +202,14 @@ fn bootstrap(scene: &Scene) -> Value {
                 }] }]
             }],
             "clusters": [
-                cluster("primary_shop", scene.primary, &scene.upstream),
-                cluster("shadow_shop", scene.shadow, &scene.upstream),
+                cluster("primary_shop", scene.primary, scene),
+                cluster("shadow_shop", scene.shadow, scene),
             ]
         }
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr, upstream: &Upstream) -> Value {
+fn cluster(name: &str, endpoint: SocketAddr, scene: &Scene) -> Value {
     let mut cluster = json!({
         "name": name,
         "type": "STATIC",
@@ -217,7 +220,7 @@ fn cluster(name: &str, endpoint: SocketAddr, upstream: &Upstream) -> Value {
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(endpoint) } }] }]
         }
     });
-    if let Upstream::Tls { version, key_log } = upstream {
+    if let Some(Tls { version, key_log }) = &scene.tls {
         cluster["transport_socket"] = json!({
             "name": "envoy.transport_sockets.tls",
             "typed_config": {
@@ -233,6 +236,13 @@ fn cluster(name: &str, endpoint: SocketAddr, upstream: &Upstream) -> Value {
                 }
             }
         });
+    }
+    if scene.upstream == Speaks::H2c {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        cluster["typed_extension_protocol_options"] = json!({ OPTIONS: {
+            "@type": format!("type.googleapis.com/{OPTIONS}"),
+            "explicit_http_config": { "http2_protocol_options": {} }
+        } });
     }
     cluster
 }

@@ -7,9 +7,9 @@ use hyper::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::backend::Backend;
+use super::backend::{Backend, Speaks};
 use super::client::{Answer, Ask, drive};
-use super::envoy::{Envoy, Scene, Stats, Upstream};
+use super::envoy::{Envoy, Scene, Stats, Tls};
 use super::netns::Network;
 use super::place::Place;
 use super::report;
@@ -50,28 +50,45 @@ impl Stage {
 
     /// The same, with lines for the daemon's `[capture]`.
     pub(crate) fn on_loopback_with(settings: &str, timeout: Duration) -> Self {
-        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let primary = Backend::start(Version::Primary, &Place::Host, ip);
-        let shadow = Backend::start(Version::Shadow, &Place::Host, ip);
-        let daemon =
-            Daemon::start(&Place::Host, &["lo"], settings, primary.address(), shadow.address());
-        let upstream = Upstream::Plain;
-        Self::set(daemon, &Place::Host, ip, timeout, upstream, primary, shadow)
+        Self::on_loopback_speaking(Speaks::Http1, settings, timeout)
     }
 
-    /// Everything on `lo`, with TLS of `version` to both backends and Envoy's key log for the
-    /// daemon.
-    pub(crate) fn on_loopback_tls(version: &'static str, timeout: Duration) -> Self {
+    /// The same, and what Envoy speaks with both backends.
+    pub(crate) fn on_loopback_speaking(
+        upstream: Speaks,
+        settings: &str,
+        timeout: Duration,
+    ) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let primary = Backend::start_tls(Version::Primary, &Place::Host, ip);
-        let shadow = Backend::start_tls(Version::Shadow, &Place::Host, ip);
+        let primary = Backend::speaking(upstream, Version::Primary, &Place::Host, ip);
+        let shadow = Backend::speaking(upstream, Version::Shadow, &Place::Host, ip);
+        let (primary_at, shadow_at) = (primary.address(), shadow.address());
+        let daemon = Daemon::start(&Place::Host, &["lo"], settings, primary_at, shadow_at);
+        let tls = None;
+        let scene =
+            Scene { listen: ip, primary: primary_at, shadow: shadow_at, upstream, tls, timeout };
+        Self::set(daemon, &Place::Host, &scene, primary, shadow, None)
+    }
+
+    /// Everything on `lo`, with TLS of `version` ("TLSv1_2", "TLSv1_3") to both backends, and
+    /// Envoy's key log for the daemon.
+    pub(crate) fn on_loopback_tls(
+        version: &'static str,
+        upstream: Speaks,
+        timeout: Duration,
+    ) -> Self {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let primary = Backend::over_tls(upstream, Version::Primary, &Place::Host, ip);
+        let shadow = Backend::over_tls(upstream, Version::Shadow, &Place::Host, ip);
+        let (primary_at, shadow_at) = (primary.address(), shadow.address());
         let keys = TempDir::new().expect("a temporary folder can be made");
         let key_log = keys.path().join("keys.log");
         let settings = format!("keylog = [{key_log:?}]");
-        let daemon =
-            Daemon::start(&Place::Host, &["lo"], &settings, primary.address(), shadow.address());
-        let upstream = Upstream::Tls { version, key_log };
-        let stage = Self::set(daemon, &Place::Host, ip, timeout, upstream, primary, shadow);
+        let daemon = Daemon::start(&Place::Host, &["lo"], &settings, primary_at, shadow_at);
+        let tls = Some(Tls { version, key_log });
+        let scene =
+            Scene { listen: ip, primary: primary_at, shadow: shadow_at, upstream, tls, timeout };
+        let stage = Self::set(daemon, &Place::Host, &scene, primary, shadow, None);
         Self { keys: Some(keys), ..stage }
     }
 
@@ -82,26 +99,29 @@ impl Stage {
         let shadow = Backend::start(Version::Shadow, &network.shadow, Network::SHADOW);
         let edge = network.edge.clone();
         let daemon = Daemon::start(&edge, interfaces, "", primary.address(), shadow.address());
-        let (listen, upstream) = (Network::EDGE, Upstream::Plain);
-        let stage = Self::set(daemon, &edge, listen, timeout, upstream, primary, shadow);
-        Self { client: network.client.clone(), _network: Some(network), ..stage }
+        let scene = Scene {
+            listen: Network::EDGE,
+            primary: primary.address(),
+            shadow: shadow.address(),
+            upstream: Speaks::Http1,
+            tls: None,
+            timeout,
+        };
+        Self::set(daemon, &edge, &scene, primary, shadow, Some(network))
     }
 
     /// Joins the parts. The daemon runs already: it has to see the connections from their begin.
     fn set(
         daemon: Daemon,
         edge: &Place,
-        listen: IpAddr,
-        timeout: Duration,
-        upstream: Upstream,
+        scene: &Scene,
         primary: Backend,
         shadow: Backend,
+        network: Option<Network>,
     ) -> Self {
-        let (primary_at, shadow_at) = (primary.address(), shadow.address());
-        let scene = Scene { listen, primary: primary_at, shadow: shadow_at, timeout, upstream };
-        let envoy = Envoy::start(edge, &scene);
-        let (client, keys, network) = (Place::Host, None, None);
-        Self { daemon, envoy, primary, shadow, client, keys, _network: network }
+        let envoy = Envoy::start(edge, scene);
+        let client = network.as_ref().map_or(Place::Host, |network| network.client.clone());
+        Self { daemon, envoy, primary, shadow, client, keys: None, _network: network }
     }
 
     /// Sends `asks` through Envoy, checks that the primary answered each of them, waits until

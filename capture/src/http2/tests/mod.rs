@@ -1,9 +1,11 @@
 //! One rule each, by what is said on the wire. `losses` has what happens when bytes are missing or
-//! the beginning was not seen, `peers` what real peers say, `hostile` what nobody should.
+//! the beginning was not seen, `sessions` how a connection comes to speak HTTP/2, `peers` what real
+//! peers say, `hostile` what nobody should.
 
 mod hostile;
 mod losses;
 mod peers;
+mod sessions;
 
 use std::collections::VecDeque;
 

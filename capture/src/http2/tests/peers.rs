@@ -45,8 +45,7 @@ fn record(turns: &[Turn], sizes: Sizes) -> Recording {
         tokio::spawn(serve(server_end, turns.to_vec(), sizes));
         ask(client_end, turns, sizes).await;
     });
-    let recorded = recording.lock().unwrap().clone();
-    recorded
+    recording.lock().unwrap().clone()
 }
 
 /// Carries bytes between both ends, and notes them before it does.
