@@ -17,6 +17,7 @@ mod envoy_faults;
 mod envoy_h2c;
 mod envoy_loopback;
 mod envoy_netns;
+mod envoy_tls;
 mod exchanges;
 mod live_equals_file;
 mod live_starved;

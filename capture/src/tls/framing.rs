@@ -24,6 +24,8 @@ const FRAGMENT_MAX: usize = (1 << 14) + 2048;
 pub(super) enum Item {
     /// A whole record.
     Record(Record),
+    /// A record of which no more than its beginning will come; [`Item::Torn`] follows.
+    Begun { bytes: Vec<u8>, at: Timestamp },
     /// A record whose header was seen, but not all of its bytes.
     Torn(Torn),
     /// Bytes in which no record was found, or in which none could be looked for.
@@ -157,23 +159,28 @@ impl Framer {
                 return vec![Item::Unframed { len, at, cause, end: offset + gap.len }];
             }
         };
+        let mut items = Vec::new();
+        if self.buffer.len() > HEADER_LEN {
+            items.push(Item::Begun { bytes: std::mem::take(&mut self.buffer), at });
+        }
         self.buffer = Vec::new();
         match left as u64 {
             left if len < left => {
                 let left = (left - len) as usize;
                 self.state = State::Torn { torn, left };
-                Vec::new()
             }
             left if len == left => {
                 self.state = State::Record;
-                vec![Item::Torn(torn)]
+                items.push(Item::Torn(torn));
             }
             left => {
                 self.lose();
                 let end = offset + len;
-                vec![Item::Torn(torn), Item::Unframed { len: len - left, at, cause, end }]
+                items
+                    .extend([Item::Torn(torn), Item::Unframed { len: len - left, at, cause, end }]);
             }
         }
+        items
     }
 
     /// Where records begin is not known any longer.

@@ -146,6 +146,16 @@ impl Messages {
         messages
     }
 
+    /// What is there of a hello tells, where its rest is lost.
+    pub(super) fn cut(&mut self) -> Option<Message> {
+        let (head, body) = self.buffer.split_at_checked(4)?;
+        match head[0] {
+            CLIENT_HELLO => client_hello(body).map(Message::ClientHello),
+            SERVER_HELLO => server_hello(body).map(Message::ServerHello),
+            _ => None,
+        }
+    }
+
     /// Bytes were lost: nothing more is read until a record holds nothing but whole messages.
     pub(super) fn lose(&mut self) {
         *self = Self { lost: true, ..Self::default() };
@@ -208,11 +218,12 @@ fn client_hello(body: &[u8]) -> Option<ClientHello> {
     let mut reader = Reader(body);
     reader.u16()?;
     let random = reader.take(32)?.try_into().ok()?;
-    reader.vector8()?;
-    reader.vector16()?;
-    reader.vector8()?;
     let mut hello = ClientHello { random, server_name: None, alpn: None, early_data: false };
-    // RFC 5246 §7.4.1.2: before TLS 1.3 there may be no extensions at all.
+    // RFC 5246 §7.4.1.2: before TLS 1.3 there may be no extensions at all. Here the hello may be
+    // cut as well: session, suites and compression methods are passed over as far as they go.
+    if reader.vector8().is_none() || reader.vector16().is_none() || reader.vector8().is_none() {
+        return Some(hello);
+    }
     for (kind, data) in extensions(reader) {
         match kind {
             SERVER_NAME => hello.server_name = server_name(data),
@@ -245,10 +256,15 @@ fn server_hello(body: &[u8]) -> Option<ServerHello> {
     let random = reader.take(32)?.try_into().ok()?;
     reader.vector8()?;
     let suite = reader.u16()?;
-    let compression = reader.take(1)?[0];
+    // RFC 3749 §2: 0 is none, 1 is DEFLATE.
+    let compression = reader.take(1).map_or(0, |method| method[0]);
     let mut hello = ServerHello {
-        // RFC 3749 §2: 0 is none, 1 is DEFLATE.
-        version: version.filter(|_| compression <= 1),
+        // Where the extension that names TLS 1.3 is cut off, its suites do: they are of no other
+        // version (RFC 8446 §B.4).
+        version: match suite >> 8 {
+            0x13 => Some(Version::Tls13),
+            _ => version.filter(|_| compression <= 1),
+        },
         random,
         suite,
         alpn: None,
@@ -300,7 +316,8 @@ fn first_protocol(mut data: Reader<'_>) -> Option<Box<[u8]>> {
 
 /// The extensions at the end of a message; those that are cut are left out.
 fn extensions(mut rest: Reader<'_>) -> impl Iterator<Item = (u16, Reader<'_>)> {
-    let mut all = Reader(rest.vector16().unwrap_or_default());
+    let len = usize::from(rest.u16().unwrap_or(0));
+    let mut all = Reader(&rest.0[..len.min(rest.0.len())]);
     std::iter::from_fn(move || Some((all.u16()?, Reader(all.vector16()?))))
 }
 

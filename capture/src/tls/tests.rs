@@ -8,8 +8,12 @@ use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes128Gcm, KeyInit as _};
 use proptest::prelude::*;
 
+use super::derive::Agreed;
+use super::opener::Opener;
 use super::*;
 use crate::Anomalies;
+use crate::keylog::{KeyLog, Secret};
+use crate::reassembly::Extent;
 use Direction::{ToClient, ToServer};
 
 const CLIENT_RANDOM: [u8; 32] = [0xc1; 32];
@@ -619,6 +623,20 @@ fn a_loss_in_the_handshake_alone_costs_no_plaintext() {
             assert_eq!(wire.plain.gaps, [vec![], vec![]]);
         }
     }
+}
+
+#[test]
+fn hellos_that_are_cut_still_tell_their_keys() {
+    // The snap length cuts both hellos behind the suite.
+    let dialogue = dialogue13();
+    let mut wire = Wire::new();
+    wire.send(ToServer, &dialogue[0].1[..60]);
+    wire.lose(ToServer, dialogue[0].1.len() - 60);
+    wire.send(ToClient, &dialogue[1].1[..48]);
+    wire.lose(ToClient, server_hello().len() - 48);
+    wire.send(ToClient, &dialogue[1].1[server_hello().len()..]);
+    play(&mut wire, &dialogue[2..]);
+    assert_whole(&wire);
 }
 
 #[test]

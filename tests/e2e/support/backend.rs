@@ -21,10 +21,13 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::net::sockopt::set_socket_linger;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use super::certificate;
 use super::place::Place;
 use super::shop::{self, Version};
 
@@ -33,7 +36,7 @@ use super::shop::{self, Version};
 pub(crate) enum Speaks {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2 without TLS, by prior knowledge.
+    /// HTTP/2 by prior knowledge.
     H2c,
 }
 
@@ -66,6 +69,7 @@ enum Order {
 struct Scene {
     version: Version,
     speaks: Speaks,
+    tls: Option<TlsAcceptor>,
     behaviour: Mutex<Behaviour>,
     received: Mutex<Vec<(Method, String)>>,
 }
@@ -89,9 +93,25 @@ impl Backend {
 
     /// Serves `version` at a free port of `ip`.
     pub(crate) fn speaking(speaks: Speaks, version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::start_with(speaks, None, version, place, ip)
+    }
+
+    /// The same over TLS 1.2 and 1.3, with a certificate of its own making.
+    pub(crate) fn over_tls(speaks: Speaks, version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::start_with(speaks, Some(certificate::acceptor()), version, place, ip)
+    }
+
+    fn start_with(
+        speaks: Speaks,
+        tls: Option<TlsAcceptor>,
+        version: Version,
+        place: &Place,
+        ip: IpAddr,
+    ) -> Self {
         let scene = Arc::new(Scene {
             version,
             speaks,
+            tls,
             behaviour: Mutex::new(Behaviour::Prompt),
             received: Mutex::default(),
         });
@@ -217,6 +237,22 @@ async fn connection(scene: Arc<Scene>, stream: TcpStream) {
     let handle = stream.as_fd().try_clone_to_owned().expect("a socket can be cloned");
     // Without it the segments of one answer wait for each other's acknowledgement.
     let _ = stream.set_nodelay(true);
+    match scene.tls.clone() {
+        None => answer_on(scene, stream, &handle).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                answer_on(scene, stream, &handle).await;
+            }
+        }
+    }
+}
+
+/// Answers requests on `stream`, whose socket is `handle`.
+async fn answer_on(
+    scene: Arc<Scene>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    handle: &OwnedFd,
+) {
     let reset = Arc::new(Notify::new());
     let service = service_fn({
         let (scene, reset) = (Arc::clone(&scene), Arc::clone(&reset));
@@ -234,7 +270,7 @@ async fn connection(scene: Arc<Scene>, stream: TcpStream) {
     };
     tokio::select! {
         () = serving => {}
-        () = reset.notified() => send_reset(&handle),
+        () = reset.notified() => send_reset(handle),
     }
 }
 

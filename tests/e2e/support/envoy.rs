@@ -30,8 +30,19 @@ pub(crate) struct Scene {
     pub(crate) shadow: SocketAddr,
     /// What it speaks with both.
     pub(crate) upstream: Speaks,
+    /// Where it does so over TLS.
+    pub(crate) tls: Option<Tls>,
     /// After this long a request is given up, on either leg.
     pub(crate) timeout: Duration,
+}
+
+/// How Envoy speaks TLS with its clusters.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// The only version that it offers: "TLSv1_2" or "TLSv1_3".
+    pub(crate) version: &'static str,
+    /// The file that it writes keys to.
+    pub(crate) key_log: PathBuf,
 }
 
 /// A running Envoy. Killed when dropped.
@@ -58,6 +69,8 @@ impl Envoy {
                 .arg(&config)
                 .arg("--admin-address-path")
                 .arg(&admin_file)
+                // Keys are handed out as access logs are.
+                .args(["--file-flush-interval-msec", "1000"])
                 .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]),
         );
         let admin: SocketAddr = wait_for("Envoy's admin address", || {
@@ -189,14 +202,14 @@ fn bootstrap(scene: &Scene) -> Value {
                 }] }]
             }],
             "clusters": [
-                cluster("primary_shop", scene.primary, scene.upstream),
-                cluster("shadow_shop", scene.shadow, scene.upstream),
+                cluster("primary_shop", scene.primary, scene),
+                cluster("shadow_shop", scene.shadow, scene),
             ]
         }
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr, upstream: Speaks) -> Value {
+fn cluster(name: &str, endpoint: SocketAddr, scene: &Scene) -> Value {
     let mut cluster = json!({
         "name": name,
         "type": "STATIC",
@@ -207,7 +220,24 @@ fn cluster(name: &str, endpoint: SocketAddr, upstream: Speaks) -> Value {
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(endpoint) } }] }]
         }
     });
-    if upstream == Speaks::H2c {
+    if let Some(Tls { version, key_log }) = &scene.tls {
+        cluster["transport_socket"] = json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3\
+                          .UpstreamTlsContext",
+                "sni": "shop.test",
+                "common_tls_context": {
+                    "tls_params": {
+                        "tls_minimum_protocol_version": version,
+                        "tls_maximum_protocol_version": version
+                    },
+                    "key_log": { "path": key_log }
+                }
+            }
+        });
+    }
+    if scene.upstream == Speaks::H2c {
         const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
         cluster["typed_extension_protocol_options"] = json!({ OPTIONS: {
             "@type": format!("type.googleapis.com/{OPTIONS}"),

@@ -50,6 +50,18 @@ impl Daemon {
         Self { process, store, dir }
     }
 
+    /// Waits until it has read so many exchanges off the wire: keys of TLS come late.
+    pub(crate) fn wait_for_exchanges(&self, expected: usize) {
+        super::wait_for(&format!("{expected} exchanges to be read"), || {
+            let mut command = tapdiff();
+            command.args(["report", "--format", "json", "--store"]).arg(&self.store);
+            let report: Value = serde_json::from_slice(&command.output().ok()?.stdout).ok()?;
+            let read = report.pointer("/services/0/capture/exchanges")?.as_object()?;
+            let sum: u64 = read.values().filter_map(Value::as_u64).sum();
+            (sum == expected as u64).then_some(())
+        });
+    }
+
     /// Stops it as an operator would, and gives the store that it leaves.
     pub(crate) fn stop(self) -> Store {
         self.stop_and_say().0
