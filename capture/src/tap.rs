@@ -55,7 +55,8 @@ impl Tap {
     pub fn poll(&mut self) -> Option<Box<Exchange>> {
         let exchange = self.out.pop_front()?;
         self.counters.exchanges[exchange.evidence as usize] += 1;
-        if let Some(protocol) = &exchange.upgrade {
+        // HTTP/2 is read on.
+        if let Some(protocol) = exchange.upgrade.as_ref().filter(|name| &***name != "h2c") {
             let (server, protocol) = (exchange.server, Some(protocol.clone()));
             let why = Anomaly::Upgraded;
             self.counters.unread.note(Unread { server, name: None, protocol, why });
