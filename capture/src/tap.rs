@@ -55,8 +55,9 @@ impl Tap {
     pub fn poll(&mut self) -> Option<Box<Exchange>> {
         let exchange = self.out.pop_front()?;
         self.counters.exchanges[exchange.evidence as usize] += 1;
-        // After `Upgrade: h2c` the connection is read on.
-        if let Some(protocol) = exchange.upgrade.as_ref().filter(|_| !exchange.goes_on_in_http2()) {
+        let upgrade = exchange.upgrade.as_ref();
+        // HTTP/2 is read on.
+        if let Some(protocol) = upgrade.filter(|name| !name.eq_ignore_ascii_case("h2c")) {
             let (server, protocol) = (exchange.server, Some(protocol.clone()));
             let why = Anomaly::Upgraded;
             self.counters.unread.note(Unread { server, name: None, protocol, why });

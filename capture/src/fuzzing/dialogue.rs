@@ -285,10 +285,12 @@ macro_rules! room {
 room!(http1::Connection, self, direction, chunk, cx => {
     match http1::Connection::push(self, direction, chunk, cx) {
         Some(handover) => {
-            // Its response is for HTTP/2 to read.
+            // Its response is for HTTP/2 to read. Of one whose request was not seen nothing is there.
             let mut exchange = handover.exchange;
-            exchange.evidence = Evidence::Truncated;
-            cx.out.push_back(exchange);
+            if exchange.request.is_some() {
+                exchange.evidence = Evidence::Truncated;
+                cx.out.push_back(exchange);
+            }
             Goes::Over
         }
         None => Goes::On,

@@ -429,12 +429,13 @@ impl Event {
     }
 }
 
-/// Whether `bytes` begin as a TLS connection does; `None` where they are too few to tell.
+/// Whether `bytes` begin as TLS does, also in the middle of a connection; `None` where they are too
+/// few to tell.
 pub(crate) fn begins_record(bytes: &[u8]) -> Option<bool> {
     match bytes {
-        // RFC 8446 §5.1: handshake, legacy_record_version 3.x.
-        [0x16, 0x03, ..] => Some(true),
-        [] | [0x16] => None,
+        // RFC 8446 §5.1: one of four content types, legacy_record_version 3.x.
+        [20..=23, 0x03, ..] => Some(true),
+        [] | [20..=23] => None,
         // RFC 5246 §E.2.
         [0x80..=0xff, _, 1, 3, _, ..] => Some(framing::is_old_hello(bytes)),
         [0x80..=0xff] | [0x80..=0xff, _] | [0x80..=0xff, _, 1] | [0x80..=0xff, _, 1, 3] => None,

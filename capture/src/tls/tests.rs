@@ -705,6 +705,7 @@ fn rfc_8448_section_3_server_application_data() {
 fn beginnings_are_told_from_other_protocols() {
     assert_eq!(begins_record(&client_hello()), Some(true));
     assert_eq!(begins_record(&[0x16]), None);
+    assert_eq!(begins_record(&clear(APPLICATION_DATA, b"sealed")), Some(true));
     assert_eq!(begins_record(b"GET / HTTP/1.1"), Some(false));
     assert_eq!(begins_record(b"PRI * HTTP/2.0"), Some(false));
     assert_eq!(begins_record(&[0x80, 0x2e, 1, 3, 1, 0]), Some(true));
