@@ -36,6 +36,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Whether its connection went from HTTP/1.1 to HTTP/2 with it.
+    pub(crate) fn goes_on_in_http2(&self) -> bool {
+        self.protocol == Protocol::Http2 && self.interim.contains(&101)
+    }
+
     /// Bytes of memory held by its heads and trailers.
     pub(crate) fn head_bytes(&self) -> usize {
         let request = self.request.as_ref();

@@ -106,6 +106,7 @@ pub struct Fields {
     bytes: Vec<u8>,
     first_line: [Span; 3],
     fields: Vec<(Span, Span)>,
+    pseudo: u32,
 }
 
 impl Fields {
@@ -119,7 +120,12 @@ impl Fields {
         first_line: [Span; 3],
         fields: Vec<(Span, Span)>,
     ) -> Self {
-        Self { bytes, first_line, fields }
+        Self { bytes, first_line, fields, pseudo: 0 }
+    }
+
+    /// The same, sent with so many pseudo-header fields before them (RFC 9113 §8.3).
+    pub(crate) fn after_pseudo(self, count: usize) -> Self {
+        Self { pseudo: u32::try_from(count).unwrap_or(u32::MAX), ..self }
     }
 
     /// Names and values in the order sent, as sent.
@@ -148,6 +154,13 @@ impl Fields {
     #[must_use]
     pub fn len(&self) -> usize {
         self.fields.len()
+    }
+
+    /// How many pseudo-header fields came with them: HTTP/2's way to say the first line. They are
+    /// no fields here.
+    #[must_use]
+    pub fn pseudo_fields(&self) -> usize {
+        self.pseudo as usize
     }
 
     /// Whether there are none.
@@ -194,6 +207,7 @@ impl FieldsBuilder {
             bytes: head.to_vec(),
             first_line: [Span::default(); 3],
             fields: Vec::with_capacity(field_count),
+            pseudo: 0,
         })
     }
 

@@ -55,8 +55,8 @@ impl Tap {
     pub fn poll(&mut self) -> Option<Box<Exchange>> {
         let exchange = self.out.pop_front()?;
         self.counters.exchanges[exchange.evidence as usize] += 1;
-        // HTTP/2 is read on.
-        if let Some(protocol) = exchange.upgrade.as_ref().filter(|name| &***name != "h2c") {
+        // After `Upgrade: h2c` the connection is read on.
+        if let Some(protocol) = exchange.upgrade.as_ref().filter(|_| !exchange.goes_on_in_http2()) {
             let (server, protocol) = (exchange.server, Some(protocol.clone()));
             let why = Anomaly::Upgraded;
             self.counters.unread.note(Unread { server, name: None, protocol, why });

@@ -45,13 +45,10 @@ impl<'a> Key<'a> {
             .iter()
             .enumerate()
             .find_map(|(i, extractor)| Some((i, extractor.value(request)?)))?;
-        let mut parts = Parts::default();
-        parts.part(policy.name.as_bytes());
-        parts.part(&(extractor as u64).to_le_bytes());
-        parts.part(&value);
-        parts.part(request.method());
-        parts.part(path(request.target()));
-        Some(Self { digest: KeyDigest(parts.digest()), value })
+        let extractor = (extractor as u64).to_le_bytes();
+        let (method, path) = (request.method(), path(request.target()));
+        let digest = digest([policy.name.as_bytes(), &extractor, &value, method, path]);
+        Some(Self { digest: KeyDigest(digest), value })
     }
 
     /// The value as text, to be shown; cut to 256 bytes.
@@ -63,11 +60,9 @@ impl<'a> Key<'a> {
 
 /// The name of the pair whose primary has this key, target and start.
 pub(crate) fn pair_id(key: KeyDigest, primary: Option<&Request>, start: Timestamp) -> PairId {
-    let mut parts = Parts::default();
-    parts.part(&key.0.to_le_bytes());
-    parts.part(primary.map_or(&[], Request::target));
-    parts.part(&start.as_nanos().to_le_bytes());
-    PairId(parts.digest() as u64)
+    let target = primary.map_or(&[][..], Request::target);
+    let parts = [&key.0.to_le_bytes()[..], target, &start.as_nanos().to_le_bytes()];
+    PairId(digest(parts) as u64)
 }
 
 /// The path of a request target, without scheme, authority, query and fragment.
@@ -93,45 +88,27 @@ pub(crate) fn origin_form(target: &[u8]) -> &[u8] {
     }
 }
 
-/// XXH3 over parts, each with its length before it so that no two lists of parts run together.
+/// Bytes of parts that are gathered without an allocation: nearly all are fewer.
+const SHORT_BYTES: usize = 256;
+
+/// XXH3 over the lengths of all parts (u64, little-endian) and then the parts, so that no two lists
+/// of parts run together.
 ///
-/// Parts are gathered first, the short lists that nearly all are without an allocation: hashing one
-/// slice costs a fraction of feeding a hasher in pieces.
-struct Parts {
-    short: [u8; 256],
-    len: usize,
-    /// All of them, once they are more than `short` holds.
-    long: Vec<u8>,
-}
-
-impl Default for Parts {
-    fn default() -> Self {
-        Self { short: [0; 256], len: 0, long: Vec::new() }
+/// They are gathered first: hashing one slice costs a fraction of feeding a hasher in pieces.
+fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
+    let lens = parts.map(|part| (part.len() as u64).to_le_bytes());
+    let head = lens.as_flattened();
+    let all = parts.iter().fold(head.len(), |sum, part| sum.saturating_add(part.len()));
+    if all > SHORT_BYTES {
+        return XxHash3_128::oneshot(&[head, &parts.concat()].concat());
     }
-}
-
-impl Parts {
-    fn part(&mut self, part: &[u8]) {
-        self.extend(&(part.len() as u64).to_le_bytes());
-        self.extend(part);
+    let mut short = [0; SHORT_BYTES];
+    let mut at = 0;
+    for part in [head].into_iter().chain(parts) {
+        short[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
     }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        if self.long.is_empty() {
-            if let Some(room) = self.short.get_mut(self.len..self.len + bytes.len()) {
-                room.copy_from_slice(bytes);
-                self.len += bytes.len();
-                return;
-            }
-            self.long.extend_from_slice(&self.short[..self.len]);
-        }
-        self.long.extend_from_slice(bytes);
-    }
-
-    fn digest(&self) -> u128 {
-        let all = if self.long.is_empty() { &self.short[..self.len] } else { &self.long };
-        XxHash3_128::oneshot(all)
-    }
+    XxHash3_128::oneshot(&short[..at])
 }
 
 #[cfg(test)]
@@ -183,11 +160,10 @@ mod tests {
         let shop = ServicePolicy::new("shop");
         for len in [1, 100, 200, 201, 250, 256, 300, 5000] {
             let id = "x".repeat(len);
-            let mut whole = Vec::new();
-            for part in [&b"shop"[..], &0_u64.to_le_bytes(), id.as_bytes(), b"GET", b"/items/1"] {
-                whole.extend_from_slice(&(part.len() as u64).to_le_bytes());
-                whole.extend_from_slice(part);
-            }
+            let parts = [&b"shop"[..], &0_u64.to_le_bytes(), id.as_bytes(), b"GET", b"/items/1"];
+            let lens: Vec<u8> =
+                parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes()).collect();
+            let whole = [lens, parts.concat()].concat();
             let expected = XxHash3_128::oneshot(&whole);
             assert_eq!(digest(&shop, Sample::new(&id)), Some(KeyDigest(expected)), "{len}");
         }

@@ -33,7 +33,12 @@ impl<T: Copy> Recent<T> {
         if self.generations[0].len() >= self.cap {
             self.turn();
         }
-        self.generations[0]
+        let youngest = &mut self.generations[0];
+        if youngest.len() == youngest.capacity() {
+            // Fourfold: moving scattered keys costs more than finding room for them.
+            youngest.reserve(3 * youngest.len(), |&(known, _)| known);
+        }
+        youngest
             .entry(hash, |&(known, _)| known == hash, |&(known, _)| known)
             .and_modify(|(_, known)| *known = value)
             .or_insert((hash, value));

@@ -135,8 +135,8 @@ impl<'a> Line<'a> {
             status: response.map(|r| r.status),
             interim: &exchange.interim,
             // A head that was cut has as many fields as were seen of it: that is no count.
-            req_headers: request.filter(|_| whole_heads.0).map(|r| r.fields.len()),
-            resp_headers: response.filter(|_| whole_heads.1).map(|r| r.fields.len()),
+            req_headers: request.filter(|_| whole_heads.0).map(|r| field_count(&r.fields)),
+            resp_headers: response.filter(|_| whole_heads.1).map(|r| field_count(&r.fields)),
             req_body_len: request.map(|r| r.body.len()),
             resp_body_len: response.map(|r| r.body.len()),
             req_body_len_decoded: request_sum.map(|sum| sum.len),
@@ -163,6 +163,11 @@ fn text(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
     }
+}
+
+/// As reference tools count: pseudo-header fields are fields of the list that was sent.
+fn field_count(fields: &Fields) -> usize {
+    fields.len() + fields.pseudo_fields()
 }
 
 fn content_encoding(fields: &Fields) -> Option<String> {

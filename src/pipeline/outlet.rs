@@ -27,6 +27,10 @@ pub(crate) struct Message {
     /// Index of the capture thread.
     pub(crate) source: usize,
     /// What was seen.
+    #[expect(
+        clippy::vec_box,
+        reason = "boxed where they are made, and moved by pointer to the end"
+    )]
     pub(crate) exchanges: Vec<Box<Exchange>>,
     /// What was seen and shed.
     pub(crate) notices: Vec<ShedNotice>,
@@ -57,6 +61,10 @@ pub(crate) struct Outlet {
     source: usize,
     policy: Arc<Policy>,
     queue: Sender<Message>,
+    #[expect(
+        clippy::vec_box,
+        reason = "boxed where they are made, and moved by pointer to the end"
+    )]
     exchanges: Vec<Box<Exchange>>,
     notices: Vec<ShedNotice>,
     /// Keys whose hash lies below this are let through.

@@ -66,7 +66,7 @@ fn write_report(
 fn why_nothing(report: &Report) -> &'static str {
     let seen = |what: fn(&ServiceReport) -> bool| report.services.iter().any(what);
     if seen(|s| s.capture.anomalies.contains_key("not_http")) {
-        "connections were seen, but none of HTTP/1.x in the clear: HTTP/2 and TLS are not read yet"
+        "connections were seen, but none that speaks HTTP"
     } else if seen(|s| s.capture.other_addresses > 0) {
         "packets were seen, but none of the primary or the shadow: do the addresses fit?"
     } else if seen(|s| s.capture.packets > 0) {

@@ -119,18 +119,21 @@ fn instructions(
     scratch: &Path,
 ) -> Result<Option<u64>, Box<dyn Error>> {
     let profile = scratch.join("callgrind.out");
+    let mut option = OsString::from("--callgrind-out-file=");
+    option.push(&profile);
     let run = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file"].map(OsString::from))
-        .arg(&profile)
+        .arg("--tool=callgrind")
+        .arg(option)
         .arg(program)
         .args(arguments)
         .output();
     let Ok(run) = run else { return Ok(None) };
     let said = String::from_utf8_lossy(&run.stderr);
-    fs::remove_file(&profile)?;
     let count =
         said.lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
-    count.map(Some).ok_or_else(|| format!("callgrind: {said}").into())
+    let count: u64 = count.ok_or_else(|| format!("callgrind: {said}"))?;
+    fs::remove_file(&profile)?;
+    Ok(Some(count))
 }
 
 /// The rooms, one after the other.

@@ -7,56 +7,6 @@ use tempfile::TempDir;
 
 use crate::shared::{Corpus, Entry, Verdict};
 
-/// Files that need what is not there yet: they may fail, and need no row among the explained.
-const WAITING: [(&str, &[&str]); 2] = [
-    (
-        "HTTP/2",
-        &[
-            "deepflow__grpc-service-name.pcap",
-            "ndpi__http2.pcapng",
-            "suri__bug-5929-02_http2_multiple_headers.pcap",
-            "suri__dns-over-http2-limit.pcap",
-            "suri__dns-over-http2-post_dns_over_https_POST.pcap",
-            "suri__drop-protocol-change.pcap",
-            "suri__http2-compression-bug.pcap",
-            "suri__http2-continuation.pcap",
-            "suri__http2-deflate_http2_deflate.pcap",
-            "suri__http2-keywords.pcap",
-            "suri__http2-keywords2.pcap",
-            "wswiki__Sample-of-HTTP2--draft-14.pcapng",
-            "wswiki__client-grpc-web-proto-http2-send-two-unary.pcapng",
-            "wswiki__grpc_person_search_json_with_image.pcapng",
-            "wswiki__grpc_person_search_protobuf_with_image.pcapng",
-            "h2c_midstream.pcap",
-            "h2c_mix.pcap",
-        ],
-    ),
-    (
-        "TLS",
-        &[
-            "hotplace__http_curl_http1_tls12.pcapng",
-            "hotplace__http_http1.pcapng",
-            "hotplace__pcap_httpserver1-mldsa.pcapng",
-            "hotplace__pcap_httpserver2-mldsa.pcapng",
-            "pcapfs__pcaps_tls1-aes128-cbc-file_e_large.pcap",
-            "pcapsql__tls12-dsb.pcapng",
-            "retina__tls_ciphers.pcap",
-            "scapy__tls_nss_example.pcap",
-            "snet__tls1.3_curl_google.pcap",
-            "suri__bypass-depth-disabled.pcap",
-            "wswiki__http2-16-ssl.pcapng",
-            "tls12_h1.pcap",
-            "tls12_h2.pcap",
-            "tls13_h1.pcap",
-            "tls13_h2.pcap",
-        ],
-    ),
-];
-
-fn waits(name: &str) -> bool {
-    WAITING.iter().any(|(_, files)| files.contains(&name))
-}
-
 #[test]
 fn every_agreed_capture_passes() {
     let Some(corpus) = Corpus::find() else { return };
@@ -64,7 +14,7 @@ fn every_agreed_capture_passes() {
         let (entries, verdict) = judged(&corpus, part);
         let failed: Vec<_> = entries
             .iter()
-            .filter(|entry| entry.agreed && !waits(&entry.name))
+            .filter(|entry| entry.agreed)
             .filter(|entry| verdict.files[&entry.name]["pass"] != true)
             .map(|entry| verdict.files[&entry.name].to_string())
             .collect();
@@ -82,12 +32,10 @@ fn every_other_capture_is_explained_as_it_is() {
         let (entries, verdict) = judged(&corpus, part);
         for entry in entries.into_iter().filter(|entry| !entry.agreed) {
             let result = &verdict.files[&entry.name];
-            match explained.get(&entry.name) {
-                Some(passes) => {
-                    assert_eq!(result["pass"] == true, *passes, "{}: {result}", entry.name);
-                }
-                None => assert!(waits(&entry.name), "DISPUTED.md has no row for {}", entry.name),
-            }
+            let passes = explained.get(&entry.name);
+            let passes =
+                passes.unwrap_or_else(|| panic!("DISPUTED.md has no row for {}", entry.name));
+            assert_eq!(result["pass"] == true, *passes, "{}: {result}", entry.name);
             // Also where the truth is in doubt nothing is invented.
             assert_eq!(result["spurious"].as_array().map(Vec::len), Some(0), "{}", entry.name);
             disputed.insert(entry.name);
@@ -103,7 +51,7 @@ fn judged(corpus: &Corpus, part: &str) -> (Vec<Entry>, Verdict) {
     let folder = TempDir::new().unwrap();
     let into = folder.path().join("exchanges.jsonl");
     let entries = corpus.entries(part);
-    for entry in entries.iter().filter(|entry| !waits(&entry.name)) {
+    for entry in &entries {
         match entry.keylog.as_deref() {
             Some(keys) => corpus.exchanges(&[Path::new("--keylog"), keys, &entry.path], &into),
             None => corpus.exchanges(&[&entry.path], &into),

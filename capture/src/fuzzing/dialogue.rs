@@ -23,7 +23,7 @@ pub fn http1(data: &[u8]) {
 /// A script for HTTP/2: see [`Script`].
 pub fn http2(data: &[u8]) {
     let script = Script::read(&mut Input(data));
-    script.play_both(http2::Connection::new, &[], Place::Kept);
+    script.play_both(http2::Connection::new, &[], Place::LostAsNoted);
 }
 
 /// `len u16` and a key log of that many bytes, then a script for a connection that may begin with

@@ -231,7 +231,7 @@ impl Connection {
             *cx.body_bytes = cx.body_bytes.saturating_sub(open.body_weight);
             self.handover = Some(Box::new(Handover { exchange: open.exchange, used: 0 }));
         }
-        self.become_opaque(Anomaly::Upgraded, cx);
+        self.end_all(Evidence::Malformed, cx);
     }
 
     fn note_interim(&mut self, status: u16, at: Timestamp, cx: &mut Context<'_>) {

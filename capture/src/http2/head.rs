@@ -52,7 +52,9 @@ struct Pseudo {
 
 impl RequestHead {
     pub(super) fn new(mut list: FieldList) -> Self {
+        let sent = list.fields.len();
         let pseudo = take_pseudo(&mut list);
+        let pseudo_count = sent - list.fields.len();
         let all_known = list.unknown == 0;
         let bytes = &list.bytes;
         let text = |span: Option<Span>| span.map(|span| &bytes[span.range()]);
@@ -72,14 +74,16 @@ impl RequestHead {
             None if is_connect => [parts[0], parts[2], parts[2]],
             _ => parts,
         };
-        let fields = Fields::from_parts(list.bytes, parts, list.fields);
+        let fields = Fields::from_parts(list.bytes, parts, list.fields).after_pseudo(pseudo_count);
         Self { fields, is_told, is_connect, protocol, faults }
     }
 }
 
 impl ResponseHead {
     pub(super) fn new(mut list: FieldList) -> Self {
+        let sent = list.fields.len();
         let pseudo = take_pseudo(&mut list);
+        let pseudo_count = sent - list.fields.len();
         let status = pseudo.status.and_then(|span| parse_status(&list.bytes[span.range()]));
         let mut faults = pseudo.faults;
         let of_request = [pseudo.method, pseudo.scheme, pseudo.authority, pseudo.path];
@@ -88,7 +92,8 @@ impl ResponseHead {
         if status.is_none() && (list.unknown == 0 || pseudo.status.is_some()) {
             faults = Faults { any: true, grave: true };
         }
-        let fields = Fields::from_parts(list.bytes, [Span::default(); 3], list.fields);
+        let fields = Fields::from_parts(list.bytes, [Span::default(); 3], list.fields)
+            .after_pseudo(pseudo_count);
         Self { fields, status, faults }
     }
 }

@@ -113,7 +113,10 @@ const CLASS: [Class; 256] = {
 mod tests {
     use super::*;
 
-    fn open(text: &str) -> Option<Vec<(char, usize, usize, Option<usize>)>> {
+    /// Bracket, `from`, `len` and `value`.
+    type Open = (char, usize, usize, Option<usize>);
+
+    fn open(text: &str) -> Option<Vec<Open>> {
         let frames = open_after(text.as_bytes(), text.len())?;
         let bracket = |kind| if kind == FrameKind::Object { '{' } else { '[' };
         Some(frames.iter().map(|f| (bracket(f.kind), f.from, f.len, f.value)).collect())
