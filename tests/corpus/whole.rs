@@ -33,7 +33,8 @@ fn every_other_capture_is_explained_as_it_is() {
         for entry in entries.into_iter().filter(|entry| !entry.agreed) {
             let result = &verdict.files[&entry.name];
             let passes = explained.get(&entry.name);
-            let passes = passes.unwrap_or_else(|| panic!("DISPUTED.md has no row for {}", entry.name));
+            let passes =
+                passes.unwrap_or_else(|| panic!("DISPUTED.md has no row for {}", entry.name));
             assert_eq!(result["pass"] == true, *passes, "{}: {result}", entry.name);
             // Also where the truth is in doubt nothing is invented.
             assert_eq!(result["spurious"].as_array().map(Vec::len), Some(0), "{}", entry.name);

@@ -74,8 +74,7 @@ impl RequestHead {
             None if is_connect => [parts[0], parts[2], parts[2]],
             _ => parts,
         };
-        let fields =
-            Fields::from_parts(list.bytes, parts, list.fields).after_pseudo(pseudo_count);
+        let fields = Fields::from_parts(list.bytes, parts, list.fields).after_pseudo(pseudo_count);
         Self { fields, is_told, is_connect, protocol, faults }
     }
 }

@@ -185,11 +185,11 @@ impl Opener {
     /// Opens a record that may be any of the next `tries`, of which all before it were lost. How
     /// many those were, and what is in it; the one after it is next. `None` where it is none of
     /// them: then none was lost.
-    pub(super) fn find(&mut self, bytes: &mut Vec<u8>, tries: u64) -> Option<(u64, Opened)> {
+    pub(super) fn find(&mut self, bytes: &mut [u8], tries: u64) -> Option<(u64, Opened)> {
         if !self.opens_out_of_turn() {
             return None;
         }
-        let sealed = bytes.clone();
+        let sealed = bytes.to_vec();
         for lost in 0..tries.max(1) {
             if let Some(opened) = self.open_at(self.sequence + lost, bytes) {
                 self.sequence += lost + 1;
