@@ -144,9 +144,13 @@ impl<'a> Script<'a> {
                 .copied()
                 .collect();
             let mut rest = &said[..];
-            // RFC 8446 §5.1: type, legacy version, length.
-            while let [20..=23, 3, _, high, low, after @ ..] = rest {
+            // RFC 8446 §5.1 and §5.2: type, legacy version, length up to 2^14 + 256; RFC 5246
+            // §6.2.3: + 2,048.
+            while let [20..=23, 3, 0..=4, high, low, after @ ..] = rest {
                 let len = usize::from(u16::from_be_bytes([*high, *low]));
+                if len > (1 << 14) + 2_048 {
+                    return false;
+                }
                 rest = after.get(len..).unwrap_or_default();
             }
             rest.len() < 5
