@@ -32,7 +32,9 @@ pub fn tls(data: &[u8]) {
     let mut input = Input(data);
     let len = usize::from(input.u16());
     let keys = input.bytes(len);
-    Script::read(&mut input).play_both(Session::new, keys, Place::LostInTime);
+    let script = Script::read(&mut input);
+    let place = if script.is_records() { Place::LostInTime } else { Place::Lost };
+    script.play_both(Session::new, keys, place);
 }
 
 /// Whether a parser that met what it cannot follow looks for the next message where packets begin:
@@ -45,6 +47,8 @@ pub(super) enum Place {
     LostAsNoted,
     /// It says so when it comes across it, which may be later in larger pieces.
     LostInTime,
+    /// What is said makes no sense to it.
+    Lost,
 }
 
 fn is_lost(anomalies: &Anomalies) -> bool {
@@ -126,6 +130,33 @@ impl<'a> Script<'a> {
         Self { config, steps }
     }
 
+    /// Whether each side says TLS records and nothing else; the last may be cut.
+    fn is_records(&self) -> bool {
+        Direction::BOTH.iter().all(|side| {
+            let said: Vec<u8> = self
+                .steps
+                .iter()
+                .filter_map(|step| match step {
+                    Step::Bytes { direction, bytes, .. } if direction == side => Some(*bytes),
+                    _ => None,
+                })
+                .flatten()
+                .copied()
+                .collect();
+            let mut rest = &said[..];
+            // RFC 8446 §5.1 and §5.2: type, legacy version, length up to 2^14 + 256; RFC 5246
+            // §6.2.3: + 2,048.
+            while let [20..=23, 3, 0..=4, high, low, after @ ..] = rest {
+                let len = usize::from(u16::from_be_bytes([*high, *low]));
+                if len > (1 << 14) + 2_048 {
+                    return false;
+                }
+                rest = after.get(len..).unwrap_or_default();
+            }
+            rest.len() < 5
+        })
+    }
+
     /// A dialogue of bytes alone.
     pub(super) fn of_bytes(config: u8, said: &'a [(Direction, Vec<u8>)]) -> Self {
         let step = |(direction, bytes): &'a (Direction, Vec<u8>)| Step::Bytes {
@@ -144,7 +175,11 @@ impl<'a> Script<'a> {
         place: Place,
     ) {
         let (whole, anomalies) = self.play(&open, keys, usize::MAX);
-        let lost = place != Place::Kept && is_lost(&anomalies);
+        let lost = match place {
+            Place::Kept => false,
+            Place::LostAsNoted | Place::LostInTime => is_lost(&anomalies),
+            Place::Lost => true,
+        };
         let missing = self.steps.iter().any(|step| matches!(step, Step::Gap { .. }));
         if lost || missing || self.config & LATE_JOIN != 0 {
             return;
