@@ -193,8 +193,8 @@ fn uploads_that_wait_for_their_responses_stay_in_the_budget_of_bodies() {
     let mut outlet = Outlet { counters: &mut bench.counters, out: &mut bench.out };
     bench.connections.finish(&mut outlet);
     assert_eq!(bench.out.len(), 200);
-    let kept = |exchange: &Box<Exchange>| exchange.request.as_ref().unwrap().body.is_whole();
-    assert!(bench.out.iter().any(kept) && !bench.out.iter().all(kept));
+    let kept = |exchange: &Exchange| exchange.request.as_ref().unwrap().body.is_whole();
+    assert!(bench.out.iter().any(|out| kept(out)) && !bench.out.iter().all(|out| kept(out)));
     bench.settle();
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     requests: Half,
     responses: Half,
     /// Requests in the order sent; responses come in the same order.
-    waiting: VecDeque<Box<Open>>,
+    waiting: VecDeque<Open>,
     /// Sum of what the exchanges in `waiting` and `stray` weigh.
     weight: usize,
     /// Requests that were given up, older than any that waits: their responses come first.
@@ -60,7 +60,7 @@ pub(crate) struct Connection {
     /// Whom the response in progress belongs to.
     answering: Answering,
     /// A response in progress whose request was not seen.
-    stray: Option<Box<Open>>,
+    stray: Option<Open>,
     /// The head being received was answered before it was whole.
     head_answered: bool,
     /// The last response was a 1xx: a final one is still to come.
@@ -236,7 +236,7 @@ impl Connection {
         size_of::<Self>()
             + self.requests.head.held_bytes()
             + self.responses.head.held_bytes()
-            + self.waiting.capacity() * size_of::<Box<Open>>()
+            + self.waiting.capacity() * size_of::<Open>()
             + self.abandoned.capacity() * size_of::<Owed>()
             + self.weight
     }
@@ -245,8 +245,8 @@ impl Connection {
     #[cfg(test)]
     pub(crate) fn held_bytes_recounted(&self) -> usize {
         let weigh = |open: &Open| size_of::<Open>() + open.exchange.head_bytes();
-        let waiting: usize = self.waiting.iter().map(|open| weigh(open)).sum();
-        let stray = self.stray.as_deref().map_or(0, weigh);
+        let waiting: usize = self.waiting.iter().map(weigh).sum();
+        let stray = self.stray.as_ref().map_or(0, weigh);
         self.held_bytes() - self.weight + waiting + stray
     }
 
@@ -257,7 +257,7 @@ impl Connection {
     }
 
     /// Sends an exchange off that was counted.
-    fn send(&mut self, open: Box<Open>, label: Evidence, cx: &mut Context<'_>) {
+    fn send(&mut self, open: Open, label: Evidence, cx: &mut Context<'_>) {
         self.weight = self.weight.saturating_sub(open.weight);
         open.leave(label, cx);
     }
@@ -355,12 +355,12 @@ impl Connection {
     fn owner(&mut self, direction: Direction) -> Option<&mut Open> {
         match (direction, self.answering) {
             (Direction::ToServer, _) if self.request_waits => {
-                self.waiting.back_mut().map(|open| &mut **open)
+                self.waiting.back_mut()
             }
             (Direction::ToClient, Answering::Front) => {
-                self.waiting.front_mut().map(|open| &mut **open)
+                self.waiting.front_mut()
             }
-            (Direction::ToClient, Answering::Stray) => self.stray.as_deref_mut(),
+            (Direction::ToClient, Answering::Stray) => self.stray.as_mut(),
             _ => None,
         }
     }

@@ -186,7 +186,7 @@ impl Connection {
             cx.anomalies.note(Anomaly::PipelineTooDeep);
             self.abandon_oldest(Evidence::Truncated, cx);
         }
-        self.waiting.push_back(Box::new(open));
+        self.waiting.push_back(open);
         self.request_waits = true;
         self.weigh_owner(Direction::ToServer, cx);
     }
@@ -332,7 +332,7 @@ impl Connection {
     }
 
     fn receiving(&mut self) -> Option<&mut Open> {
-        if self.request_waits { self.waiting.back_mut().map(|open| &mut **open) } else { None }
+        if self.request_waits { self.waiting.back_mut() } else { None }
     }
 }
 

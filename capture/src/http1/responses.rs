@@ -270,7 +270,7 @@ impl Connection {
             let mut open = Open::new(&self.info, at);
             open.request_done = true;
             open.blemish(cause);
-            self.stray = Some(Box::new(open));
+            self.stray = Some(open);
             self.answering = Answering::Stray;
             return Method::Other;
         }

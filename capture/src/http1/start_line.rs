@@ -29,7 +29,8 @@ pub(super) fn strip_cr(bytes: &[u8], start: usize, end: usize, notes: &mut Notes
     }
 }
 
-/// Longer than any registered method.
+/// Longer than any registered method: what goes on for longer without a blank is no request,
+/// whether its line is whole or not.
 pub(super) const LONGEST_METHOD: usize = 64;
 
 /// A request's first line.
@@ -52,6 +53,7 @@ pub(super) fn request_line(
     let method_len = memchr(b' ', text).unwrap_or(text.len());
     let version_at = memchr::memrchr(b' ', text).map_or(text.len(), |at| at + 1);
     if let Some((version, true)) = version(&text[version_at..])
+        && method_len <= LONGEST_METHOD
         && is_token(&text[..method_len])
         && let Some(target) = text.get(method_len + 1..version_at - 1)
         && !target.is_empty()
