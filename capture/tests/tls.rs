@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
 }
 
 fn keys(file: &str) -> Vec<u8> {
-    std::fs::read(folder().join(format!("{file}.keys.log"))).unwrap()
+    std::fs::read_to_string(folder().join(format!("{file}.keys.log"))).unwrap().into_bytes()
 }
 
 /// Reads a capture; `before` acts before each packet, given its number, and once more at the end.

@@ -28,6 +28,9 @@ const PIECES: usize = 16;
 /// Lines of a key log.
 pub(crate) type Lines = Arc<[u8]>;
 
+/// Where each capture thread takes them.
+pub(crate) type LineEnds = Vec<Receiver<Lines>>;
+
 /// The thread that reads key logs.
 pub(crate) struct KeyReader {
     /// Dropped to end it.
@@ -40,7 +43,7 @@ pub(crate) struct KeyReader {
 pub(crate) fn start(
     config: &Config,
     captures: usize,
-) -> Result<Option<(KeyReader, Vec<Receiver<Lines>>)>, Failure> {
+) -> Result<Option<(KeyReader, LineEnds)>, Failure> {
     if config.key_logs.is_empty() {
         return Ok(None);
     }
