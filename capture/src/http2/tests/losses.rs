@@ -122,6 +122,14 @@ fn a_response_on_a_stream_that_was_opened_in_a_gap_is_a_half_and_those_before_it
 }
 
 #[test]
+fn after_a_gap_a_late_answer_to_a_stream_that_was_seen_is_for_nobody() {
+    let mut wire = Wire::new();
+    wire.miss(ToServer, 40).client(get(5, "/5")).client(rst(5, 8)).server(ok_empty(5));
+    assert_eq!(wire.finish().left(), ["5 /5 - proxy_aborted"]);
+    assert_eq!(wire.count(Anomaly::LateResponse), 1);
+}
+
+#[test]
 fn a_request_body_that_was_cut_leaves_with_its_response() {
     let mut wire = Wire::new();
     wire.client([post(1, "/1"), data(1, "abc")].concat())
