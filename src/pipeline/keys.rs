@@ -11,7 +11,7 @@ use capture::source::keylog::{KeyLogFile, KeyLogRead};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tracing::{info, warn};
 
-use super::live::spawn;
+use super::thread::spawn;
 use crate::config::Config;
 use crate::failure::Failure;
 

@@ -14,6 +14,7 @@ use tracing::{error, info};
 use super::keys::{self, KeyReader, Lines};
 use super::outlet::{self, Message, Outlet, Seen};
 use super::recorder::{Patience, Recorder};
+use super::thread::spawn;
 use super::verdicts::Verdicts;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -114,16 +115,6 @@ impl Live {
             Err(Failure::environment("the judge panicked: what it still held is lost"))
         })
     }
-}
-
-pub(super) fn spawn<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Failure> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|why| Failure::environment(format!("thread {name} cannot be started: {why}")))
 }
 
 fn open_one(name: &str, config: &Config) -> Result<Vec<Interface>, Failure> {

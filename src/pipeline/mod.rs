@@ -18,4 +18,5 @@ mod keys;
 pub(crate) mod live;
 mod outlet;
 mod recorder;
+mod thread;
 mod verdicts;

@@ -186,6 +186,10 @@ impl Connection {
             cx.anomalies.note(Anomaly::PipelineTooDeep);
             self.abandon_oldest(Evidence::Truncated, cx);
         }
+        // Most clients wait for each answer: room for one.
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.push_back(open);
         self.request_waits = true;
         self.weigh_owner(Direction::ToServer, cx);

@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, u16_at};
 use super::framing::{ethernet, ppp, pppoe};
-use super::{Next, Refused, TRUNCATED, gre, network};
+use super::{Next, Refused, TRUNCATED, gre, ip_packet};
 
 /// IPv4 comes next.
 pub(super) const IPV4: Next = Next::EtherType(0x0800);
@@ -51,7 +51,7 @@ pub(super) fn mpls(frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
     // IP. An Ethernet frame without control word may begin with any of them.
     let first = *rest.data.first().ok_or(TRUNCATED)?;
     match first >> 4 {
-        4 | 6 if network::is_plausible(rest) => Ok((Next::Ip, rest)),
+        4 | 6 if ip_packet::is_plausible(rest) => Ok((Next::Ip, rest)),
         0 if rest.skip(4).is_ok_and(carries_known_ethertype) => ethernet(rest.skip(4)?),
         _ if carries_known_ethertype(rest) => ethernet(rest),
         4 | 6 if rest.beyond > 0 => Err(TRUNCATED),

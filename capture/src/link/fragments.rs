@@ -19,7 +19,7 @@ use std::time::Duration;
 use etherparse::{IpNumber, ip_number};
 
 use super::frame::Frame;
-use super::network::Route;
+use super::ip_packet::Route;
 use super::{Refused, TRUNCATED};
 use crate::{Anomalies, Anomaly, Limits, Timestamp};
 

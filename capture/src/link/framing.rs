@@ -1,6 +1,7 @@
 //! Link headers: from a packet's first byte to the protocol that it carries.
 
 use super::frame::{Frame, u16_at, u32_at};
+use super::llc::llc;
 use super::{LinkType, Next, Refused, TRUNCATED, wireless};
 
 /// Reads the link header of a packet of type `link`.
@@ -33,17 +34,6 @@ pub(super) fn ethernet(frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
         // IEEE 802.3 §3.2.6: up to 1500 it is a length, and LLC follows.
         0..=1500 => llc(rest),
         ethertype => Ok((Next::EtherType(ethertype), rest)),
-    }
-}
-
-/// Destination service (1), source service (1), control (1); for SNAP also organisation (3) and
-/// EtherType (2) (RFC 1042).
-pub(super) fn llc(frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
-    let (llc, rest) = frame.split(8).map_err(|_| Refused::NotTcp)?;
-    match llc[..6] {
-        // Organisation 0, or the one of IEEE 802.1H bridge tunnels.
-        [0xaa, 0xaa, 3, 0, 0, 0 | 0xf8] => Ok((Next::EtherType(u16_at(llc, 6)), rest)),
-        _ => Err(Refused::NotTcp),
     }
 }
 

@@ -23,7 +23,9 @@ mod fragments;
 mod frame;
 mod framing;
 mod gre;
+mod ip_packet;
 mod link_type;
+mod llc;
 mod network;
 mod tunnel;
 mod wireless;
@@ -35,8 +37,9 @@ use etherparse::{IpNumber, ip_number};
 use crate::{Anomalies, Anomaly, Limits, Timestamp};
 use fragments::{Fragment, Fragments, Whole};
 use frame::Frame;
+use ip_packet::Route;
 pub use link_type::LinkType;
-use network::{Content, Inside, Route};
+use network::{Content, Inside};
 
 /// A packet as a source delivers it.
 #[derive(Clone, Copy, Debug)]
@@ -224,7 +227,7 @@ impl<'a> Walk<'a> {
                 return network::tcp(self.at, self.route, self.frame).map(Found::Segment).map(Some);
             }
             Next::Ip => {
-                if self.guessed && !network::is_plausible(self.frame) {
+                if self.guessed && !ip_packet::is_plausible(self.frame) {
                     return Err(TRUNCATED);
                 }
                 self.guessed = false;

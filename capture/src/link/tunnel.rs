@@ -13,7 +13,7 @@ use super::ethertype::by_next_protocol;
 use super::frame::{Frame, u16_at, u32_at};
 use super::framing::{ethernet, ppp};
 use super::gre::gre;
-use super::{Next, Refused, TRUNCATED, network};
+use super::{Next, Refused, TRUNCATED, ip_packet};
 
 const L2TP: u16 = 1701;
 const GTP_U: u16 = 2152;
@@ -72,7 +72,7 @@ fn by_look(payload: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
         [0x30..=0x37, 0xff, high, low, ..] => {
             let len = usize::from(u16::from_be_bytes([*high, *low]));
             let (next, inner) = gtp_u(payload)?;
-            match len + 8 == payload.on_wire() && network::is_exact(inner) {
+            match len + 8 == payload.on_wire() && ip_packet::is_exact(inner) {
                 true => Ok((next, inner)),
                 false => Err(Refused::NotTcp),
             }

@@ -4,7 +4,7 @@
 //! read; what the others carried shows as a Gap.
 
 use super::frame::Frame;
-use super::framing::llc;
+use super::llc::llc;
 use super::{Next, Refused};
 
 /// Version (1), padding (1), length (2, little-endian), then fields, then the frame.
