@@ -111,10 +111,15 @@ anomalies! {
     BadTlsRecord = "bad_tls_record",
     /// Encrypted records that waited for their key reached their cap, or their time.
     TlsWaitTooLong = "tls_wait_too_long",
+    /// An encrypted record given up because more than the cap waited for their key; those after it
+    /// are read when the key comes.
+    TlsRecordDropped = "tls_record_dropped",
     /// Keys of a key log that were forgotten because there are more than the cap.
     KeyLogFull = "key_log_full",
     /// A line of a key log that is none.
     BadKeyLogLine = "bad_key_log_line",
+    /// The client spoke another protocol before it was told that it may (101, or 2xx to CONNECT).
+    EarlyUpgrade = "early_upgrade",
     /// Bodies in flight reached their cap; a body kept length and digest only.
     BodyBudgetReached = "body_budget_reached",
     /// A compressed body that does not decode.

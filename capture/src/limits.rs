@@ -53,8 +53,10 @@ pub struct Limits {
     /// Bytes of an HPACK dynamic table, whatever the peers agreed on. Default 64 KiB. Entries
     /// beyond it are forgotten: fields that refer to them are unknown.
     pub hpack_table_bytes: usize,
-    /// Encrypted bytes of one TLS connection that wait for their key. Default 1 MiB. Above it the
-    /// connection is opaque ([`crate::Anomaly::TlsWaitTooLong`]).
+    /// Encrypted bytes of one TLS connection that wait for their key. Default 4 MiB. Above it the
+    /// records that came last are given up, and those after them can be read when the key comes
+    /// ([`crate::Anomaly::TlsRecordDropped`]); where even their number is too much, the connection
+    /// is opaque ([`crate::Anomaly::TlsWaitTooLong`]).
     pub tls_held_bytes: usize,
     /// How long they wait. Default 15 s: Envoy writes keys out every 10 s.
     pub tls_key_wait: Duration,
@@ -96,7 +98,7 @@ impl Default for Limits {
             pipelined: 256,
             streams: 1_024,
             hpack_table_bytes: 64 << 10,
-            tls_held_bytes: 1 << 20,
+            tls_held_bytes: 4 << 20,
             tls_key_wait: Duration::from_secs(15),
             tls_sessions: 65_536,
             response_timeout: Duration::from_secs(30),

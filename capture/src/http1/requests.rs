@@ -329,9 +329,7 @@ impl Connection {
             .waiting
             .back()
             .is_some_and(|open| open.method == Method::Connect || open.asks_upgrade());
-        if !switching {
-            cx.anomalies.note(anomaly);
-        }
+        cx.anomalies.note(if switching { Anomaly::EarlyUpgrade } else { anomaly });
         self.lose_requests(Evidence::Malformed, cx);
     }
 

@@ -45,6 +45,14 @@ pub(super) struct Record {
     pub(super) end: u64,
 }
 
+impl Record {
+    /// As if its bytes had not been seen.
+    pub(super) fn torn(&self, cause: GapCause) -> Option<Torn> {
+        let fragment_len = self.bytes.len().checked_sub(HEADER_LEN)?;
+        Some(Torn { content: self.bytes[0], fragment_len, at: self.at, cause, end: self.end })
+    }
+}
+
 /// A record that was not seen whole.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Torn {

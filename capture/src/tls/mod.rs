@@ -21,7 +21,8 @@
 //! - Records that wait for their key are given in the order in which they came, both directions
 //!   together, so plaintext is what it would have been had the key been there.
 //! - What waits is bounded in bytes and in time ([`Limits::tls_held_bytes`],
-//!   [`Limits::tls_key_wait`]). A connection given up is opaque for good, and counted once.
+//!   [`Limits::tls_key_wait`]). A record given up is a Gap to who reads the plaintext; a connection
+//!   given up is opaque for good, and counted once.
 
 mod cipher;
 mod compression;
@@ -262,7 +263,11 @@ impl Connection {
         } else {
             self.hold(direction, event);
             if self.waiting_bytes > cx.limits.tls_held_bytes {
-                self.give_up(Anomaly::TlsWaitTooLong, cx, out);
+                self.thin_out(cx);
+                // So that this is not done for every record.
+                if self.waiting_bytes > cx.limits.tls_held_bytes / 4 * 3 {
+                    self.give_up(Anomaly::TlsWaitTooLong, cx, out);
+                }
             }
         }
     }
@@ -277,6 +282,24 @@ impl Connection {
         self.waiting_bytes += event.held_bytes();
         self.server_waits |= direction == Direction::ToClient;
         self.waiting.push_back((direction, event));
+    }
+
+    /// Gives up the records that came last: what is left of them is that they were, so that those to
+    /// come can be read. The first are kept: the handshake is among them.
+    fn thin_out(&mut self, cx: &mut Context<'_>) {
+        let (mut before, mut after) = (0, 0);
+        for (_, event) in &mut self.waiting {
+            before += event.held_bytes();
+            if before > cx.limits.tls_held_bytes / 2
+                && let Event::Item(Item::Record(record)) = event
+                && let Some(torn) = record.torn(GapCause::SnapLen)
+            {
+                cx.anomalies.note(Anomaly::TlsRecordDropped);
+                *event = Event::Item(Item::Torn(torn));
+            }
+            after += event.held_bytes();
+        }
+        self.waiting_bytes = after;
     }
 
     /// Processes what waits and need not: the first event whose direction has its key, as long as

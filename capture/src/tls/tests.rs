@@ -466,6 +466,26 @@ fn above_the_cap_a_connection_no_longer_waits() {
 }
 
 #[test]
+fn above_the_cap_the_last_records_are_given_up_and_what_follows_the_key_is_read() {
+    let mut wire = Wire::with_keys("");
+    wire.limits.tls_held_bytes = 16_000;
+    play(&mut wire, &handshake13());
+    let mut client = Sealer::epoch(ToServer, Epoch::Traffic);
+    for _ in 0..30 {
+        wire.send(ToServer, &client.data(&[b'x'; 1_000]));
+        assert!(wire.connection.waiting_bytes <= 16_000);
+    }
+    let dropped = wire.count(Anomaly::TlsRecordDropped);
+    assert!((1..30).contains(&dropped), "{dropped}");
+    wire.learn(&key_log(&[]));
+    wire.send(ToServer, &client.data(b"after"));
+    let text = wire.text(ToServer);
+    assert_eq!(text.matches('x').count() as u64, (30 - dropped) * 1_000);
+    assert!(text.ends_with("after"));
+    assert_eq!(wire.count(Anomaly::TlsWaitTooLong), 0);
+}
+
+#[test]
 fn without_a_key_log_nothing_is_held() {
     let mut wire = Wire::with_keys("");
     wire.keys = KeyLog::default();
