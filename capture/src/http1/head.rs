@@ -301,6 +301,14 @@ impl FieldLines {
                 self.doubt_bare_cr();
                 return LinesRead::Done { used: at + 1 };
             }
+            if let Some(line) = plain_line(bytes, at)
+                && self.fields.len() < max_fields
+            {
+                self.named(bytes, at..line.colon, line.end);
+                last = Last::Field;
+                at = line.end + 2;
+                continue;
+            }
             // A name as it should be, and its colon, are read on the way to the line's end: the
             // bytes of most lines are looked at once.
             let name_len = bytes[at..].iter().take_while(|&&b| TCHAR[b as usize]).count();
@@ -356,9 +364,12 @@ impl FieldLines {
     }
 
     /// Takes the line whose name is this and followed by its colon.
+    #[inline]
     fn named(&mut self, bytes: &[u8], name: Range, line_end: usize) {
         let value = trim(bytes, name.end + 1..line_end);
-        self.recognise(&bytes[name.clone()], &bytes[value.clone()]);
+        if may_frame(name.len()) {
+            self.recognise(&bytes[name.clone()], &bytes[value.clone()]);
+        }
         self.fields.push((Span::new(name), Span::new(value)));
     }
 
@@ -401,8 +412,7 @@ impl FieldLines {
     }
 
     /// Takes what a field says about the message's body, by the name's length first. True for a
-    /// field that says something of it.
-    #[inline]
+    /// field that says something of it. A name of another length is added to [`may_frame`] too.
     fn recognise(&mut self, name: &[u8], value: &[u8]) -> bool {
         match (name.len(), name[0] | 0x20) {
             (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
@@ -457,6 +467,32 @@ impl FieldLines {
         }
         (fields, again.framing, again.notes)
     }
+}
+
+/// Whether [`FieldLines::recognise`] knows a name of this length.
+#[inline]
+fn may_frame(name_len: usize) -> bool {
+    const LENGTHS: u32 = 1 << 7 | 1 << 10 | 1 << 14 | 1 << 16 | 1 << 17;
+    name_len < 32 && LENGTHS >> name_len & 1 == 1
+}
+
+/// A field line as almost all are.
+struct PlainLine {
+    colon: usize,
+    /// Where its CRLF begins.
+    end: usize,
+}
+
+/// The line at `at`, where it is a name of letters and hyphens, a colon, a value and CRLF, found
+/// eight bytes at a time. `None` for any other line, and for some near the end of `bytes`.
+#[inline]
+fn plain_line(bytes: &[u8], at: usize) -> Option<PlainLine> {
+    let colon = words::end_of_letters(bytes, at)?;
+    if colon == at || bytes[colon] != b':' {
+        return None;
+    }
+    let feed = words::find_line_feed(bytes, colon + 1)?;
+    (bytes[feed - 1] == b'\r').then_some(PlainLine { colon, end: feed - 1 })
 }
 
 impl ContentLength {
@@ -550,6 +586,83 @@ const TCHAR: [bool; 256] = {
     }
     table
 };
+
+/// Eight bytes at a time, in one register.
+mod words {
+    use memchr::memchr;
+
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = 0x80 * ONES;
+
+    /// Words after which a search is left to `memchr`, which costs more to begin with.
+    const SHORT: usize = 5;
+
+    /// Where the letters and hyphens from `at` on end; `None` where that is too near the end of
+    /// `bytes` to be looked for so.
+    #[inline]
+    pub(super) fn end_of_letters(bytes: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+            let lower = (word | 0x20 * ONES) & !HIGH;
+            // No sum of two bytes below 0x80 carries into the next byte.
+            let letter =
+                (lower + (0x80 - b'a' as u64) * ONES) & !(lower + (0x7f - b'z' as u64) * ONES);
+            let hyphen = !(((word & !HIGH) ^ b'-' as u64 * ONES) + 0x7f * ONES);
+            let other = !((letter | hyphen) & !word) & HIGH;
+            if other != 0 {
+                return Some(at + other.trailing_zeros() as usize / 8);
+            }
+            at += 8;
+        }
+    }
+
+    /// The first line feed from `at` on.
+    #[inline]
+    pub(super) fn find_line_feed(bytes: &[u8], mut at: usize) -> Option<usize> {
+        for _ in 0..SHORT {
+            let Some(word) = bytes.get(at..)?.first_chunk() else { break };
+            let word = u64::from_le_bytes(*word) ^ b'\n' as u64 * ONES;
+            // The lowest bit set is that of the first byte which is 0; those above may be wrong.
+            let zero = word.wrapping_sub(ONES) & !word & HIGH;
+            if zero != 0 {
+                return Some(at + zero.trailing_zeros() as usize / 8);
+            }
+            at += 8;
+        }
+        memchr(b'\n', bytes.get(at..)?).map(|len| at + len)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn every_byte_is_told_from_letters_and_hyphens_at_every_place() {
+            for byte in 0..=u8::MAX {
+                for place in 0..8 {
+                    let mut bytes = *b"aZ-zA-mM:AAAAAAA";
+                    bytes[place] = byte;
+                    let goes_on = byte.is_ascii_alphabetic() || byte == b'-';
+                    let end = if goes_on { 8 } else { place };
+                    assert_eq!(end_of_letters(&bytes, 0), Some(end), "{byte:#x} at {place}");
+                }
+            }
+            assert_eq!(end_of_letters(b"a:34567", 0), None);
+        }
+
+        #[test]
+        fn a_line_feed_is_found_where_memchr_finds_it() {
+            for len in 0..64 {
+                for filler in [b'\x0b', b'\x09', b'\x8a', 0, 0xff] {
+                    let mut bytes = vec![filler; len];
+                    assert_eq!(find_line_feed(&bytes, 0), None);
+                    bytes.extend_from_slice(b"\n\x0b\n");
+                    assert_eq!(find_line_feed(&bytes, 0), Some(len), "{len} of {filler:#x}");
+                }
+            }
+        }
+    }
+}
 
 /// Bytes looked at, counted for the test that holds heads to linear time.
 pub(super) mod work {
