@@ -16,6 +16,7 @@ use super::start_line::{
     LONGEST_METHOD, RequestLine, STATUS_PREFIX, VERSION_PREFIX, is_blank, request_line, start_line,
     status_line, strip_cr,
 };
+use super::words;
 use crate::message::Span;
 use crate::{Anomaly, Fields, Version};
 
@@ -366,7 +367,14 @@ impl FieldLines {
     /// Takes the line whose name is this and followed by its colon.
     #[inline]
     fn named(&mut self, bytes: &[u8], name: Range, line_end: usize) {
-        let value = trim(bytes, name.end + 1..line_end);
+        let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+        let value = match bytes[name.end + 1..line_end] {
+            // As almost all are: one space, then the value.
+            [b' ', first, .., last] if !is_blank(first) && !is_blank(last) => {
+                name.end + 2..line_end
+            }
+            _ => trim(bytes, name.end + 1..line_end),
+        };
         if may_frame(name.len()) {
             self.recognise(&bytes[name.clone()], &bytes[value.clone()]);
         }
@@ -491,7 +499,7 @@ fn plain_line(bytes: &[u8], at: usize) -> Option<PlainLine> {
     if colon == at || bytes[colon] != b':' {
         return None;
     }
-    let feed = words::find_line_feed(bytes, colon + 1)?;
+    let feed = words::find(b'\n', bytes, colon + 1)?;
     (bytes[feed - 1] == b'\r').then_some(PlainLine { colon, end: feed - 1 })
 }
 
@@ -501,6 +509,9 @@ impl ContentLength {
     /// RFC 9112 §6.3 item 5: a list of equal numbers stands for one of them; anything else is
     /// invalid.
     fn and(mut self, value: &[u8]) -> Self {
+        if let (Self::Absent, Some(length)) = (self, decimal(value)) {
+            return Self::Known(length);
+        }
         for part in value.split(|&b| b == b',') {
             self = match (self, decimal(&part[trim(part, 0..part.len())])) {
                 (Self::Absent, Some(length)) => Self::Known(length),
@@ -586,83 +597,6 @@ const TCHAR: [bool; 256] = {
     }
     table
 };
-
-/// Eight bytes at a time, in one register.
-mod words {
-    use memchr::memchr;
-
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = 0x80 * ONES;
-
-    /// Words after which a search is left to `memchr`, which costs more to begin with.
-    const SHORT: usize = 5;
-
-    /// Where the letters and hyphens from `at` on end; `None` where that is too near the end of
-    /// `bytes` to be looked for so.
-    #[inline]
-    pub(super) fn end_of_letters(bytes: &[u8], mut at: usize) -> Option<usize> {
-        loop {
-            let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
-            let lower = (word | 0x20 * ONES) & !HIGH;
-            // No sum of two bytes below 0x80 carries into the next byte.
-            let letter =
-                (lower + (0x80 - b'a' as u64) * ONES) & !(lower + (0x7f - b'z' as u64) * ONES);
-            let hyphen = !(((word & !HIGH) ^ b'-' as u64 * ONES) + 0x7f * ONES);
-            let other = !((letter | hyphen) & !word) & HIGH;
-            if other != 0 {
-                return Some(at + other.trailing_zeros() as usize / 8);
-            }
-            at += 8;
-        }
-    }
-
-    /// The first line feed from `at` on.
-    #[inline]
-    pub(super) fn find_line_feed(bytes: &[u8], mut at: usize) -> Option<usize> {
-        for _ in 0..SHORT {
-            let Some(word) = bytes.get(at..)?.first_chunk() else { break };
-            let word = u64::from_le_bytes(*word) ^ b'\n' as u64 * ONES;
-            // The lowest bit set is that of the first byte which is 0; those above may be wrong.
-            let zero = word.wrapping_sub(ONES) & !word & HIGH;
-            if zero != 0 {
-                return Some(at + zero.trailing_zeros() as usize / 8);
-            }
-            at += 8;
-        }
-        memchr(b'\n', bytes.get(at..)?).map(|len| at + len)
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn every_byte_is_told_from_letters_and_hyphens_at_every_place() {
-            for byte in 0..=u8::MAX {
-                for place in 0..8 {
-                    let mut bytes = *b"aZ-zA-mM:AAAAAAA";
-                    bytes[place] = byte;
-                    let goes_on = byte.is_ascii_alphabetic() || byte == b'-';
-                    let end = if goes_on { 8 } else { place };
-                    assert_eq!(end_of_letters(&bytes, 0), Some(end), "{byte:#x} at {place}");
-                }
-            }
-            assert_eq!(end_of_letters(b"a:34567", 0), None);
-        }
-
-        #[test]
-        fn a_line_feed_is_found_where_memchr_finds_it() {
-            for len in 0..64 {
-                for filler in [b'\x0b', b'\x09', b'\x8a', 0, 0xff] {
-                    let mut bytes = vec![filler; len];
-                    assert_eq!(find_line_feed(&bytes, 0), None);
-                    bytes.extend_from_slice(b"\n\x0b\n");
-                    assert_eq!(find_line_feed(&bytes, 0), Some(len), "{len} of {filler:#x}");
-                }
-            }
-        }
-    }
-}
 
 /// Bytes looked at, counted for the test that holds heads to linear time.
 pub(super) mod work {
