@@ -356,12 +356,8 @@ impl Connection {
     /// The exchange that the message in progress belongs to.
     fn owner(&mut self, direction: Direction) -> Option<&mut Open> {
         match (direction, self.answering) {
-            (Direction::ToServer, _) if self.request_waits => {
-                self.waiting.back_mut()
-            }
-            (Direction::ToClient, Answering::Front) => {
-                self.waiting.front_mut()
-            }
+            (Direction::ToServer, _) if self.request_waits => self.waiting.back_mut(),
+            (Direction::ToClient, Answering::Front) => self.waiting.front_mut(),
             (Direction::ToClient, Answering::Stray) => self.stray.as_mut(),
             _ => None,
         }
