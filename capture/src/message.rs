@@ -88,10 +88,8 @@ pub(crate) struct Span {
 impl Span {
     /// Heads are capped far below 4 GiB (`Limits::head_bytes`), so offsets fit.
     pub(crate) fn new(range: std::ops::Range<usize>) -> Self {
-        Self {
-            start: u32::try_from(range.start).expect("heads are capped below 4 GiB"),
-            end: u32::try_from(range.end).expect("heads are capped below 4 GiB"),
-        }
+        debug_assert!(range.end <= u32::MAX as usize, "heads are capped below 4 GiB");
+        Self { start: range.start as u32, end: range.end as u32 }
     }
 
     /// As indices.

@@ -16,6 +16,7 @@ use super::start_line::{
     LONGEST_METHOD, RequestLine, STATUS_PREFIX, VERSION_PREFIX, is_blank, request_line, start_line,
     status_line, strip_cr,
 };
+use super::words;
 use crate::message::Span;
 use crate::{Anomaly, Fields, Version};
 
@@ -301,6 +302,14 @@ impl FieldLines {
                 self.doubt_bare_cr();
                 return LinesRead::Done { used: at + 1 };
             }
+            if let Some(line) = plain_line(bytes, at)
+                && self.fields.len() < max_fields
+            {
+                self.named(bytes, at..line.colon, line.end);
+                last = Last::Field;
+                at = line.end + 2;
+                continue;
+            }
             // A name as it should be, and its colon, are read on the way to the line's end: the
             // bytes of most lines are looked at once.
             let name_len = bytes[at..].iter().take_while(|&&b| TCHAR[b as usize]).count();
@@ -356,9 +365,19 @@ impl FieldLines {
     }
 
     /// Takes the line whose name is this and followed by its colon.
+    #[inline]
     fn named(&mut self, bytes: &[u8], name: Range, line_end: usize) {
-        let value = trim(bytes, name.end + 1..line_end);
-        self.recognise(&bytes[name.clone()], &bytes[value.clone()]);
+        let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+        let value = match bytes[name.end + 1..line_end] {
+            // As almost all are: one space, then the value.
+            [b' ', first, .., last] if !is_blank(first) && !is_blank(last) => {
+                name.end + 2..line_end
+            }
+            _ => trim(bytes, name.end + 1..line_end),
+        };
+        if may_frame(name.len()) {
+            self.recognise(&bytes[name.clone()], &bytes[value.clone()]);
+        }
         self.fields.push((Span::new(name), Span::new(value)));
     }
 
@@ -401,8 +420,7 @@ impl FieldLines {
     }
 
     /// Takes what a field says about the message's body, by the name's length first. True for a
-    /// field that says something of it.
-    #[inline]
+    /// field that says something of it. A name of another length is added to [`may_frame`] too.
     fn recognise(&mut self, name: &[u8], value: &[u8]) -> bool {
         match (name.len(), name[0] | 0x20) {
             (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
@@ -459,12 +477,41 @@ impl FieldLines {
     }
 }
 
+/// Whether [`FieldLines::recognise`] knows a name of this length.
+#[inline]
+fn may_frame(name_len: usize) -> bool {
+    const LENGTHS: u32 = 1 << 7 | 1 << 10 | 1 << 14 | 1 << 16 | 1 << 17;
+    name_len < 32 && LENGTHS >> name_len & 1 == 1
+}
+
+/// A field line as almost all are.
+struct PlainLine {
+    colon: usize,
+    /// Where its CRLF begins.
+    end: usize,
+}
+
+/// The line at `at`, where it is a name of letters and hyphens, a colon, a value and CRLF, found
+/// eight bytes at a time. `None` for any other line, and for some near the end of `bytes`.
+#[inline]
+fn plain_line(bytes: &[u8], at: usize) -> Option<PlainLine> {
+    let colon = words::end_of_letters(bytes, at)?;
+    if colon == at || bytes[colon] != b':' {
+        return None;
+    }
+    let feed = words::find(b'\n', bytes, colon + 1)?;
+    (bytes[feed - 1] == b'\r').then_some(PlainLine { colon, end: feed - 1 })
+}
+
 impl ContentLength {
     /// This and one more Content-Length value.
     ///
     /// RFC 9112 §6.3 item 5: a list of equal numbers stands for one of them; anything else is
     /// invalid.
     fn and(mut self, value: &[u8]) -> Self {
+        if let (Self::Absent, Some(length)) = (self, decimal(value)) {
+            return Self::Known(length);
+        }
         for part in value.split(|&b| b == b',') {
             self = match (self, decimal(&part[trim(part, 0..part.len())])) {
                 (Self::Absent, Some(length)) => Self::Known(length),

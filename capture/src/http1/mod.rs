@@ -14,6 +14,7 @@
 //! | `half` | one direction: where in its message it is |
 //! | `requests`, `responses` | what each direction's messages do to the connection |
 //! | `resync` | what acknowledgements tell after a loss |
+//! | `words` | where a byte is in a short text |
 //!
 //! Invariants:
 //! - An exchange leaves once: when both its messages are whole, or when no more can come of it.
@@ -31,6 +32,7 @@ mod requests;
 mod responses;
 mod resync;
 mod start_line;
+mod words;
 
 use std::collections::VecDeque;
 

@@ -253,13 +253,17 @@ impl Connection {
         if !body.is_known() {
             open.blemish(Evidence::Truncated);
         }
+        let holds_more = body.held_bytes() + trailers.held_bytes() > 0;
         if let Some(request) = &mut open.exchange.request {
             request.body = body;
             request.trailers = trailers;
         }
         open.exchange.timing.request_last = last;
         open.request_done = true;
-        self.weigh_owner(Direction::ToServer, cx);
+        // Most requests have no body: what they weigh was counted with their heads.
+        if holds_more {
+            self.weigh_owner(Direction::ToServer, cx);
+        }
         self.request_waits = false;
         if self.waiting.back().is_some_and(|open| open.response_done)
             && let Some(open) = self.waiting.pop_back()

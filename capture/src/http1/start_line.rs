@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::head::{Doubtful, Notes, Range, is_token};
+use super::words;
 use crate::{Anomaly, Version};
 
 /// As a status line begins that keeps to the standard.
@@ -15,7 +16,7 @@ pub(super) const STATUS_PREFIX: &[u8] = b"HTTP/";
 
 /// The start line without its end, and where the next line begins.
 pub(super) fn start_line(bytes: &[u8], notes: &mut Notes) -> Option<(Range, usize)> {
-    let end = memchr(b'\n', bytes)?;
+    let end = words::find(b'\n', bytes, 0)?;
     Some((0..strip_cr(bytes, 0, end, notes), end + 1))
 }
 
@@ -50,7 +51,21 @@ pub(super) fn request_line(
     notes: &mut Notes,
 ) -> Option<RequestLine> {
     let text = &bytes[line.clone()];
-    let method_len = memchr(b' ', text).unwrap_or(text.len());
+    let method_len = words::find(b' ', text, 0).unwrap_or(text.len());
+    // As almost all are: the second space is the last, and before the version.
+    if let Some((front, b" HTTP/1.1")) = text.split_last_chunk()
+        && method_len <= LONGEST_METHOD
+        && method_len + 1 < front.len()
+        && is_token(&text[..method_len])
+        && words::find(b' ', front, method_len + 1).is_none()
+    {
+        return Some(RequestLine {
+            version: Version::Http11,
+            method: line.start..line.start + method_len,
+            target: line.start + method_len + 1..line.start + front.len(),
+            doubtful: false,
+        });
+    }
     let version_at = memchr::memrchr(b' ', text).map_or(text.len(), |at| at + 1);
     if let Some((version, true)) = version(&text[version_at..])
         && method_len <= LONGEST_METHOD
@@ -129,7 +144,7 @@ pub(super) fn status_line(
     notes: &mut Notes,
 ) -> Option<(Version, u16, Range)> {
     let text = &bytes[line.clone()];
-    let version_len = memchr(b' ', text)?;
+    let version_len = words::find(b' ', text, 0)?;
     let (version, exact) = match version(&text[..version_len]) {
         Some(told) => told,
         None if is_other_version(&text[..version_len]) => {

@@ -147,9 +147,13 @@ impl Reader {
     /// The next packet; `None` after the last whole one.
     #[expect(clippy::should_implement_trait, reason = "packets borrow the reader's buffer")]
     pub fn next(&mut self) -> Result<Option<Packet<'_>>, FileError> {
-        self.peek()?;
-        let Some(record) = self.pending.take() else {
-            return Ok(None);
+        let record = match self.pending.take() {
+            Some(record) => record,
+            None if self.done => return Ok(None),
+            None => match self.advance()? {
+                Some(record) => record,
+                None => return Ok(None),
+            },
         };
         self.packets += 1;
         let data = &self.buffer.bytes()[record.data_start..][..record.data_len];
@@ -172,6 +176,10 @@ impl Reader {
     /// The TLS key log that the file carried before the next packet (the decryption secrets of
     /// pcapng), as lines of text. Empty where there is none.
     pub fn take_keys(&mut self) -> Result<Vec<u8>, FileError> {
+        // Only pcapng carries any: a pcap need not be read ahead for them.
+        if matches!(self.format, Format::Pcap(_)) {
+            return Ok(Vec::new());
+        }
         self.peek()?;
         Ok(std::mem::take(&mut self.keys))
     }
