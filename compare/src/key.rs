@@ -6,6 +6,7 @@
 //! targets.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
 
 use capture::{Request, Timestamp};
 use twox_hash::XxHash3_128;
@@ -25,9 +26,35 @@ const SHOWN_BYTES: usize = 256;
 pub(crate) struct KeyDigest(u128);
 
 impl KeyDigest {
-    /// 64 bits of it: uniform, so a table may use them as they are.
+    /// 64 bits of it, by which tables hold keys: keys that share them are one key there, so that
+    /// nobody can make many that differ and yet lie in one place. Whoever sends requests can choose
+    /// them: tables place them by [`Spread::of`].
     pub(crate) fn hash(self) -> u64 {
         self.0 as u64
+    }
+}
+
+/// Where the hashes of keys lie in a table: elsewhere in each process, so that keys made to crowd
+/// one place of it are not found by trying.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    mask: u64,
+    /// Odd: the low half of the product is another for every hash.
+    factor: u64,
+}
+
+impl Spread {
+    /// By the random seed that the standard library's own tables have.
+    pub(crate) fn random() -> Self {
+        let seed = RandomState::new();
+        Self { mask: seed.hash_one(0), factor: seed.hash_one(1) | 1 }
+    }
+
+    /// Both halves of the product of 128 bits, folded: every bit of `hash` moves both the low bits,
+    /// which choose the place, and the high ones, which tell those in one place apart.
+    pub(crate) fn of(self, hash: u64) -> u64 {
+        let product = u128::from(hash ^ self.mask) * u128::from(self.factor);
+        (product as u64) ^ ((product >> 64) as u64)
     }
 }
 
@@ -68,7 +95,7 @@ pub(crate) fn pair_id(key: KeyDigest, primary: Option<&Request>, start: Timestam
 /// The path of a request target, without scheme, authority, query and fragment.
 pub(crate) fn path(target: &[u8]) -> &[u8] {
     let target = origin_form(target);
-    let end = target.iter().position(|&b| b == b'?' || b == b'#').unwrap_or(target.len());
+    let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
     &target[..end]
 }
 
@@ -167,6 +194,18 @@ mod tests {
             let expected = XxHash3_128::oneshot(&whole);
             assert_eq!(digest(&shop, Sample::new(&id)), Some(KeyDigest(expected)), "{len}");
         }
+    }
+
+    #[test]
+    fn keys_made_to_crowd_one_place_of_a_table_do_not() {
+        // As they would lie in a table of 2^16 places if their own low bits chose it: all in one.
+        let crafted = (0..1_000_u64).map(|n| n << 16 | 7);
+        let spread = Spread::random();
+        let mut in_place = std::collections::HashMap::new();
+        for hash in crafted {
+            *in_place.entry(spread.of(hash) & 0xffff).or_insert(0) += 1;
+        }
+        assert!(in_place.values().all(|&keys| keys < 100), "{in_place:?}");
     }
 
     #[test]

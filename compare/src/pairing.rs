@@ -26,7 +26,7 @@ use capture::{Evidence, Exchange, Leg, Request, ServiceId, Timestamp};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::key::{KeyDigest, origin_form};
+use crate::key::{KeyDigest, Spread, origin_form};
 use crate::recent::Recent;
 use crate::{Outcome, ShedReason, Window};
 
@@ -67,7 +67,8 @@ pub(crate) enum Paired {
 /// Exchanges of one key that wait, by slot.
 #[derive(Debug)]
 struct Group {
-    digest: KeyDigest,
+    /// Of the key: `KeyDigest::hash`.
+    hash: u64,
     /// In order of arrival; never empty.
     members: Members,
     /// How many of them are failed primaries.
@@ -122,6 +123,7 @@ struct Slot {
 pub(crate) struct Pairer {
     window: Window,
     groups: HashTable<Group>,
+    spread: Spread,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Slot and tenancy in order of arrival, which is nearly that of their ends; those that left
@@ -142,6 +144,7 @@ impl Pairer {
         Self {
             window,
             groups: HashTable::new(),
+            spread: Spread::random(),
             slots: Vec::new(),
             free: Vec::new(),
             queue: VecDeque::new(),
@@ -156,19 +159,20 @@ impl Pairer {
 
     /// Takes an exchange of the primary or the shadow leg.
     pub(crate) fn push(&mut self, keyed: Keyed) {
-        let digest = keyed.digest;
+        let hash = keyed.digest.hash();
         if !self.shed.is_empty()
-            && let Some(reason) = self.shed.get(digest.hash())
+            && let Some(reason) = self.shed.get(hash)
         {
             self.done.push_back(Paired::Alone(keyed, Outcome::Shed(reason)));
             return;
         }
         let failed = usize::from(has_failed(&keyed));
-        let rehash = |group: &Group| group.digest.hash();
-        match self.groups.entry(digest.hash(), |group| group.digest == digest, rehash) {
+        let spread = self.spread;
+        let rehash = |group: &Group| spread.of(group.hash);
+        match self.groups.entry(spread.of(hash), |group| group.hash == hash, rehash) {
             Entry::Vacant(vacant) => {
                 let slot = occupy(&mut self.slots, &mut self.free);
-                vacant.insert(Group { digest, members: Members::One(slot), failed });
+                vacant.insert(Group { hash, members: Members::One(slot), failed });
                 self.wait(slot, keyed);
             }
             Entry::Occupied(mut group) => {
@@ -204,7 +208,8 @@ impl Pairer {
     /// with that key is shed likewise.
     pub(crate) fn push_shed(&mut self, hash: u64, reason: ShedReason) {
         self.shed.insert(hash, reason);
-        while let Ok(group) = self.groups.find_entry(hash, |group| group.digest.hash() == hash) {
+        let place = self.spread.of(hash);
+        if let Ok(group) = self.groups.find_entry(place, |group| group.hash == hash) {
             let (group, _) = group.remove();
             for &slot in group.members.as_slice() {
                 if let Some(keyed) = self.leave(slot) {
@@ -282,8 +287,9 @@ impl Pairer {
     /// was shed, which it is with `reason` where it would have left alone.
     fn settle(&mut self, due: u32, reason: Option<ShedReason>) -> bool {
         let Some(keyed) = &self.slots[due as usize].keyed else { return false };
-        let digest = keyed.digest;
-        let Some(group) = self.groups.find(digest.hash(), |group| group.digest == digest) else {
+        let hash = keyed.digest.hash();
+        let place = self.spread.of(hash);
+        let Some(group) = self.groups.find(place, |group| group.hash == hash) else {
             return false;
         };
         if let Members::Many(members) = &group.members {
@@ -306,7 +312,7 @@ impl Pairer {
             shed = reason.is_some();
             self.done.push_back(Paired::Alone(keyed, outcome));
         }
-        self.forget_those_that_left(digest);
+        self.forget_those_that_left(hash);
         shed
     }
 
@@ -361,9 +367,10 @@ impl Pairer {
     }
 
     /// Takes the slots that were freed out of the group with this key.
-    fn forget_those_that_left(&mut self, digest: KeyDigest) {
-        let same = |group: &Group| group.digest == digest;
-        let Ok(mut entry) = self.groups.find_entry(digest.hash(), same) else { return };
+    fn forget_those_that_left(&mut self, hash: u64) {
+        let place = self.spread.of(hash);
+        let same = |group: &Group| group.hash == hash;
+        let Ok(mut entry) = self.groups.find_entry(place, same) else { return };
         let held = |slot: u32| self.slots[slot as usize].keyed.as_ref();
         let group = entry.get_mut();
         group.failed = 0;

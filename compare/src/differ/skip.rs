@@ -79,12 +79,39 @@ pub(super) fn open_after(text: &[u8], len: usize) -> Option<Vec<Frame>> {
 fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let rest = text.get(at..)?;
-        let found = memchr2(b'"', b'\\', rest)?;
+        let found = quote_or_backslash(rest)?;
         if rest[found] == b'"' {
             return Some(at + found + 1);
         }
         at += found + 2;
     }
+}
+
+/// Words of eight bytes that are looked at in place: most names and values end within them, where a
+/// call costs more than the search.
+const NEAR_WORDS: usize = 2;
+
+/// The first quote or backslash in `text`.
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let words = text.as_chunks::<8>().0;
+    let near = &words[..words.len().min(NEAR_WORDS)];
+    for (index, word) in near.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte that is one of them; bytes above a real one may be marked too,
+        // never one below.
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let special = ((quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash))
+            & HIGH;
+        if special != 0 {
+            return Some(index * 8 + special.trailing_zeros() as usize / 8);
+        }
+    }
+    let seen = near.len() * 8;
+    memchr2(b'"', b'\\', &text[seen..]).map(|found| seen + found)
 }
 
 #[derive(Clone, Copy)]
@@ -142,6 +169,19 @@ mod tests {
     fn brackets_commas_and_quotes_inside_strings_are_no_structure() {
         let text = r#"{"a\"]":"{[,:\\","b":"x\"#;
         assert_eq!(open(text), Some(vec![('{', 17, 1, Some(21))]));
+    }
+
+    #[test]
+    fn the_first_quote_or_backslash_is_found_near_and_far() {
+        for len in 0..40 {
+            for special in [b'"', b'\\'] {
+                let mut text = vec![b'!'; len];
+                assert_eq!(quote_or_backslash(&text), None, "{len}");
+                text.extend([special, b'#', b'"', b'\\']);
+                text.extend([b']'; 20]);
+                assert_eq!(quote_or_backslash(&text), Some(len), "{len}");
+            }
+        }
     }
 
     #[test]
