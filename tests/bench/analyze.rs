@@ -174,7 +174,11 @@ fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Res
             Ok(costs) => {
                 let cost = median(costs);
                 row(peer.name, cost);
-                ratios.push(format!("1/{:.1} of {}", cost.cpu_s / plain.cpu_s, peer.name));
+                ratios.push(format!(
+                    "{} costs {:.1} x as much",
+                    peer.name,
+                    cost.cpu_s / plain.cpu_s
+                ));
             }
             Err(error) => println!("{:<28}  {error}", peer.name),
         }
