@@ -2,17 +2,23 @@
 //!
 //! Makes captures of mirrored requests (once; see `traffic`), then measures in turns, as medians:
 //! the floor (libpcap and etherparse only), `analyze` without and with a store, and those peers
-//! that are installed. One line each: small JSON bodies, gzip (against flate2 alone), large bodies.
-//! Fails when a report does not name exactly the planted differences, or where allocations or
-//! instructions a pair have grown (see `counts`). Options, by environment: `BENCH_PAIRS`,
-//! `BENCH_RUNS`, `BENCH_PEERS=0`, `BENCH_COUNTS=0`.
+//! that are installed. One table each: small JSON bodies, gzip (against flate2 alone), large bodies,
+//! HTTP/2 in clear, TLS 1.3 and 1.2 with their keys (against AES-128-GCM alone). Fails when a report
+//! does not name exactly the planted differences, or where allocations or instructions a pair have
+//! grown (see `counts`). Options, by environment: `BENCH_PAIRS`, `BENCH_RUNS`, `BENCH_PEERS=0`,
+//! `BENCH_COUNTS=0`.
 
 mod counts;
 mod floor;
+mod h2c;
 mod inflate;
 mod measure;
+mod messages;
 mod peers;
+mod speech;
+mod tls;
 mod traffic;
+mod unseal;
 mod wire;
 
 use std::error::Error;
@@ -25,12 +31,14 @@ use std::process::ExitCode;
 use measure::Cost;
 use peers::Peer;
 use serde_json::Value;
+use speech::Carriage;
+use tls::Version;
 use traffic::{Bodies, PRIMARY, Planted, Recipe, SHADOW, Written};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Changes when the same recipe gives other bytes: captures of another version are made anew.
-const GENERATOR: u32 = 2;
+const GENERATOR: u32 = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -38,6 +46,7 @@ fn main() -> ExitCode {
     let result = match (first, arguments.get(1)) {
         (Some(floor::MODE), Some(capture)) => floor::run(capture),
         (Some(inflate::MODE), Some(bodies)) => inflate::run(bodies),
+        (Some(unseal::MODE), Some(records)) => unseal::run(records),
         (Some(counts::MODE), Some(capture)) => counts::run(capture),
         (Some(measure::MODE), _) => measure::child(&arguments[1..]).map_err(Into::into),
         // `cargo test --all-targets` runs benches without it: nothing to test here.
@@ -62,15 +71,20 @@ fn bench() -> Result<()> {
     let wants = |name| std::env::var_os(name).is_none_or(|value| value != "0");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     fs::create_dir_all(&directory)?;
-    let recipe = |pairs: u32, bodies| Recipe { pairs: pairs.max(1), seed: 1, bodies };
+    let recipe =
+        |pairs: u32, bodies, carriage| Recipe { pairs: pairs.max(1), seed: 1, bodies, carriage };
     if wants("BENCH_COUNTS") {
-        let (capture, _) = capture(recipe(COUNTED_PAIRS, Bodies::Small), &directory)?;
+        let (capture, _) =
+            capture(recipe(COUNTED_PAIRS, Bodies::Small, Carriage::Http1), &directory)?;
         counts::check(&capture, &directory)?;
     }
     for recipe in [
-        recipe(pairs, Bodies::Small),
-        recipe(pairs / 40, Bodies::Gzip),
-        recipe(pairs / 250, Bodies::Large),
+        recipe(pairs, Bodies::Small, Carriage::Http1),
+        recipe(pairs / 40, Bodies::Gzip, Carriage::Http1),
+        recipe(pairs / 250, Bodies::Large, Carriage::Http1),
+        recipe(pairs / 4, Bodies::Small, Carriage::H2c),
+        recipe(pairs / 4, Bodies::Small, Carriage::Tls(Version::Tls13)),
+        recipe(pairs / 4, Bodies::Small, Carriage::Tls(Version::Tls12)),
     ] {
         compare(recipe, runs, wants("BENCH_PEERS"), &directory)?;
     }
@@ -88,7 +102,11 @@ fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Res
         written.bytes / 1_000_000
     );
     let scratch = directory.join("peers");
-    let peers = if with_peers { peers::all(&capture, &scratch)? } else { Vec::new() };
+    let peers = if with_peers {
+        peers::for_capture(&capture, recipe.carriage, &scratch)?
+    } else {
+        Vec::new()
+    };
     let (installed, missing): (Vec<Peer>, Vec<Peer>) =
         peers.into_iter().partition(|peer| peer.program.is_some());
 
@@ -96,22 +114,29 @@ fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Res
     let this = std::env::current_exe()?;
     let output = directory.join("output");
     let store = directory.join("store.db");
-    let alone: Option<[OsString; 2]> = (recipe.bodies == Bodies::Gzip)
-        .then(|| [inflate::MODE.into(), capture.with_extension("bodies").into()]);
+    let alone = match (recipe.bodies, recipe.carriage) {
+        (_, Carriage::Tls(_)) => Some(("AES-128-GCM alone", unseal::MODE)),
+        (Bodies::Gzip, _) => Some(("flate2 alone", inflate::MODE)),
+        _ => None,
+    };
+    let coded = capture.with_extension("coded");
+    let keys = capture.with_extension("keys");
+    let keys = matches!(recipe.carriage, Carriage::Tls(_)).then_some(&*keys);
     let (mut floors, mut plain, mut stored) = (Vec::new(), Vec::new(), Vec::new());
-    let mut decoder = Vec::new();
+    let mut alones = Vec::new();
     let mut others: Vec<std::result::Result<Vec<Cost>, String>> =
         installed.iter().map(|_| Ok(Vec::new())).collect();
     // In turns, so that a machine that grows slower does so for all of them.
     for _ in 0..runs {
         floors.push(measure::run(&this, &[floor::MODE.into(), capture.clone().into()], &output)?);
-        if let Some(arguments) = &alone {
-            decoder.push(measure::run(&this, arguments, &output)?);
+        if let Some((_, mode)) = alone {
+            let arguments = [mode.into(), coded.clone().into()];
+            alones.push(measure::run(&this, &arguments, &output)?);
         }
-        plain.push(measure::run(tapdiff, &analyze(&capture, None), &output)?);
+        plain.push(measure::run(tapdiff, &analyze(&capture, keys, None), &output)?);
         verify(&output, recipe)?;
         remove_store(&store)?;
-        stored.push(measure::run(tapdiff, &analyze(&capture, Some(&store)), &output)?);
+        stored.push(measure::run(tapdiff, &analyze(&capture, keys, Some(&store)), &output)?);
         verify(&output, recipe)?;
         for (peer, costs) in installed.iter().zip(&mut others) {
             let (Some(program), Ok(known)) = (&peer.program, costs.as_mut()) else { continue };
@@ -134,15 +159,27 @@ fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Res
             cost.peak_mib
         );
     };
+    let plain = median(plain);
     row("floor (libpcap, etherparse)", floor);
-    if !decoder.is_empty() {
-        row("flate2 alone", median(decoder));
+    let mut ratios = vec![format!("{:.2} x the floor", plain.cpu_s / floor.cpu_s)];
+    if let Some((name, _)) = alone {
+        let cost = median(alones);
+        row(name, cost);
+        ratios.push(format!("{:.2} x {name}", plain.cpu_s / cost.cpu_s));
     }
-    row("tapdiff analyze", median(plain));
+    row("tapdiff analyze", plain);
     row("tapdiff analyze --store", median(stored));
     for (peer, costs) in installed.iter().zip(others) {
         match costs {
-            Ok(costs) => row(peer.name, median(costs)),
+            Ok(costs) => {
+                let cost = median(costs);
+                row(peer.name, cost);
+                ratios.push(format!(
+                    "{} costs {:.1} x as much",
+                    peer.name,
+                    cost.cpu_s / plain.cpu_s
+                ));
+            }
             Err(error) => println!("{:<28}  {error}", peer.name),
         }
     }
@@ -154,13 +191,20 @@ fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Res
     }
     fs::remove_file(&output)?;
     let Planted { prices, tags, statuses } = recipe.planted();
+    println!("tapdiff analyze: {}", ratios.join(", "));
     println!("all found, nothing else: {prices} prices, {tags} tags, {statuses} statuses");
     Ok(())
 }
 
 /// The capture and what it holds: the one there is, if it is this recipe's, or a new one.
 fn capture(recipe: Recipe, directory: &Path) -> Result<(PathBuf, Written)> {
-    let name = format!("{:?}-{}.pcap", recipe.bodies, recipe.pairs).to_lowercase();
+    let carriage = match recipe.carriage {
+        Carriage::Http1 => "",
+        Carriage::H2c => "h2c-",
+        Carriage::Tls(Version::Tls12) => "tls12-",
+        Carriage::Tls(Version::Tls13) => "tls13-",
+    };
+    let name = format!("{carriage}{:?}-{}.pcap", recipe.bodies, recipe.pairs).to_lowercase();
     let path = directory.join(name);
     let stamp_path = path.with_extension("stamp");
     let stamp = |written: Written| format!("{GENERATOR} {recipe:?} {written:?}\n");
@@ -176,21 +220,26 @@ fn capture(recipe: Recipe, directory: &Path) -> Result<(PathBuf, Written)> {
     }
     println!("writing {}", path.display());
     let part = path.with_extension("part");
-    let bodies = BufWriter::new(File::create(path.with_extension("bodies"))?);
-    let written = recipe.write(BufWriter::with_capacity(1 << 20, File::create(&part)?), bodies)?;
+    let coded = BufWriter::new(File::create(path.with_extension("coded"))?);
+    let key_log = File::create(path.with_extension("keys"))?;
+    let out = BufWriter::with_capacity(1 << 20, File::create(&part)?);
+    let written = recipe.write(out, coded, key_log)?;
     fs::rename(&part, &path)?;
     fs::write(&stamp_path, stamp(written))?;
     Ok((path, written))
 }
 
 /// The arguments of `tapdiff analyze`.
-fn analyze(capture: &Path, store: Option<&Path>) -> Vec<OsString> {
+fn analyze(capture: &Path, keys: Option<&Path>, store: Option<&Path>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["analyze", "--primary", PRIMARY, "--shadow", SHADOW]
         .into_iter()
         .chain(["--ignore", "header:x-backend", "--ignore", "body:/server"])
         .chain(["--ignore", "body:/generated_at", "--format", "json"])
         .map(OsString::from)
         .collect();
+    if let Some(keys) = keys {
+        arguments.extend(["--keylog".into(), keys.into()]);
+    }
     if let Some(store) = store {
         arguments.extend(["--store".into(), store.into()]);
     }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 
 use flate2::bufread::GzDecoder;
 
-/// First argument that makes this binary inflate: then the file of bodies that
+/// First argument that makes this binary inflate: then the bodies that
 /// [`crate::traffic::Recipe::write`] wrote.
 pub(crate) const MODE: &str = "--inflate";
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::speech::Carriage;
+
 /// One program and how it is called.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -26,26 +28,45 @@ outputs:
       filename: eve.json
       types:
         - http
+        - http2
 app-layer:
   protocols:
     http:
+      enabled: yes
+    http2:
       enabled: yes
 stream:
   midstream: true
 ";
 
-/// All of them, set up to read `capture` and to write below `scratch`, which is emptied.
+/// Those that read what `carriage` carries, set up to read `capture` and to write below `scratch`,
+/// which is emptied. None of them reads TLS as it passes.
 ///
 /// # Errors
 ///
 /// When `scratch` cannot be made.
-pub(crate) fn all(capture: &Path, scratch: &Path) -> io::Result<Vec<Peer>> {
+pub(crate) fn for_capture(
+    capture: &Path,
+    carriage: Carriage,
+    scratch: &Path,
+) -> io::Result<Vec<Peer>> {
     if scratch.exists() {
         fs::remove_dir_all(scratch)?;
     }
     fs::create_dir_all(scratch)?;
     let suricata_config = scratch.join("suricata.yaml");
     fs::write(&suricata_config, SURICATA_CONFIG)?;
+    let (names, tshark): (&[&str], _) = match carriage {
+        Carriage::Http1 => (
+            &["httpry", "tcpflow", "suricata", "tshark"],
+            ["http", "http.request.uri", "http.response.code"],
+        ),
+        Carriage::H2c => {
+            (&["suricata", "tshark"], ["http2", "http2.headers.path", "http2.headers.status"])
+        }
+        Carriage::Tls(_) => (&[], [""; 3]),
+    };
+    let [filter, path, status] = tshark;
     let candidates: [(&str, Vec<OsString>); 4] = [
         ("httpry", vec!["-q".into(), "-o".into(), scratch.join("httpry.log").into(), "-r".into()]),
         ("tcpflow", vec!["-o".into(), scratch.join("tcpflow").into(), "-r".into()]),
@@ -65,15 +86,15 @@ pub(crate) fn all(capture: &Path, scratch: &Path) -> io::Result<Vec<Peer>> {
         ),
         (
             "tshark",
-            ["-n", "-Y", "http", "-T", "fields", "-e", "http.request.uri", "-e"]
+            ["-n", "-Y", filter, "-T", "fields", "-e", path, "-e", status, "-r"]
                 .into_iter()
-                .chain(["http.response.code", "-r"])
                 .map(OsString::from)
                 .collect(),
         ),
     ];
     Ok(candidates
         .into_iter()
+        .filter(|(name, _)| names.contains(name))
         .map(|(name, mut arguments)| {
             arguments.push(capture.into());
             Peer { name, program: on_path(name), arguments }

@@ -2,9 +2,10 @@
 //!
 //! JSON answers on keep-alive connections, as a tap beside Envoy sees them: 25 connections to the
 //! primary and 25 to the shadow, one request in flight on each, acknowledgements mostly carried by
-//! data. What the answers are like is the recipe's [`Bodies`]. Unless they are large, every answer
-//! differs in `server` and `generated_at`, and by the item's number some differ in what is to be
-//! found (see [`Twist`]). The same recipe gives the same bytes.
+//! data. What the answers are like is the recipe's [`Bodies`], what carries them its [`Carriage`].
+//! Unless they are large, every answer differs in `server` and `generated_at`, and by the item's
+//! number some differ in what is to be found (see [`Twist`]). The same recipe gives the same bytes,
+//! where it has no TLS in it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,6 +14,10 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::messages::{Answered, Asked, Leg, SENTENCES, Twist, body, words};
+use crate::speech::{Carriage, Speech};
+use crate::tls::Party;
+use crate::unseal::Sealer;
 use crate::wire::{CaptureWriter, Connection, Sender};
 
 /// Where the primary listens.
@@ -38,6 +43,8 @@ pub(crate) struct Recipe {
     pub(crate) seed: u64,
     /// What the answers are like.
     pub(crate) bodies: Bodies,
+    /// What carries them.
+    pub(crate) carriage: Carriage,
 }
 
 /// What answers are like.
@@ -89,14 +96,27 @@ impl Recipe {
         planted
     }
 
-    /// Writes the capture, and each compressed body to `bodies`: its length (u32, little-endian)
-    /// and its bytes.
+    /// Writes the capture; to `coded` what a decoder or a cipher alone is tried on, each compressed
+    /// body or record after its length (u32, little-endian); and to `key_log` the keys of TLS.
     ///
     /// # Errors
     ///
-    /// What `out` or `bodies` says.
-    pub(crate) fn write(self, out: impl Write, bodies: impl Write) -> io::Result<Written> {
-        let mut stage = Stage::new(self, CaptureWriter::new(out)?, bodies)?;
+    /// What `out`, `coded` or `key_log` says.
+    pub(crate) fn write(
+        self,
+        out: impl Write,
+        coded: impl Write,
+        mut key_log: impl Write,
+    ) -> io::Result<Written> {
+        let party = match self.carriage {
+            Carriage::Tls(version) => Some(Party::new(version)?),
+            Carriage::Http1 | Carriage::H2c => None,
+        };
+        let mut stage = Stage::new(self, CaptureWriter::new(out)?, coded, party.as_ref())?;
+        if let Some(party) = &party {
+            key_log.write_all(party.key_log().as_bytes())?;
+            key_log.flush()?;
+        }
         // When each slot is free again: the next request goes to the first that is.
         let mut free: BinaryHeap<Reverse<(u64, u16)>> =
             (0..SLOTS).map(|slot| Reverse((10_000_000 + u64::from(slot) * 90_000, slot))).collect();
@@ -112,34 +132,6 @@ impl Recipe {
     fn twist(self, n: u32) -> Option<Twist> {
         if self.bodies == Bodies::Large { None } else { Twist::of(n) }
     }
-}
-
-/// What the shadow gets wrong, by the item's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Twist {
-    /// The price is a cent higher: one pair in 50.
-    Price,
-    /// There are no tags: one in 100.
-    Tags,
-    /// 500 in place of 200: one in 200.
-    Status,
-}
-
-impl Twist {
-    const fn of(n: u32) -> Option<Self> {
-        match n {
-            n if n % 50 == 0 => Some(Self::Price),
-            n if n % 100 == 1 => Some(Self::Tags),
-            n if n % 200 == 2 => Some(Self::Status),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leg {
-    Primary,
-    Shadow,
 }
 
 /// One packet to come. Ordered by time, then by the order in which it was planned.
@@ -167,9 +159,10 @@ struct Stage<W: Write, B: Write> {
     recipe: Recipe,
     random: fastrand::Rng,
     capture: CaptureWriter<W>,
-    compressed: B,
+    coded: B,
+    sealer: Sealer,
     /// The primary's, then the shadow's.
-    connections: Vec<Connection>,
+    connections: Vec<(Connection, Speech)>,
     to_come: BinaryHeap<Reverse<Event>>,
     planned: u64,
     now_ns: u64,
@@ -181,7 +174,12 @@ struct Stage<W: Write, B: Write> {
 
 impl<W: Write, B: Write> Stage<W, B> {
     /// Opens all connections.
-    fn new(recipe: Recipe, mut capture: CaptureWriter<W>, compressed: B) -> io::Result<Self> {
+    fn new(
+        recipe: Recipe,
+        mut capture: CaptureWriter<W>,
+        coded: B,
+        party: Option<&Party>,
+    ) -> io::Result<Self> {
         let mut random = fastrand::Rng::with_seed(recipe.seed);
         let mut connections = Vec::new();
         for i in 0..2 * SLOTS {
@@ -189,14 +187,24 @@ impl<W: Write, B: Write> Stage<W, B> {
             let client = ([10, 9, 1, 1], 40_000 + i * 7);
             let (client_isn, server_isn) = (random.u32(..), random.u32(..));
             let mut connection = Connection::new(client, (server, 8080), client_isn, server_isn);
-            connection.open(&mut capture, START_S * 1_000_000_000 + u64::from(i) * 50_000)?;
-            connections.push(connection);
+            let mut at = START_S * 1_000_000_000 + u64::from(i) * 50_000;
+            connection.open(&mut capture, at)?;
+            at += 25_000;
+            let (speech, flights) = Speech::open(recipe.carriage, party)?;
+            for (sender, bytes) in flights {
+                for segment in bytes.chunks(SEGMENT_BYTES) {
+                    connection.send(&mut capture, at, sender, segment)?;
+                    at += 1_000;
+                }
+            }
+            connections.push((connection, speech));
         }
         Ok(Self {
             recipe,
             random,
             capture,
-            compressed,
+            coded,
+            sealer: Sealer::new(),
             connections,
             to_come: BinaryHeap::new(),
             planned: 0,
@@ -248,188 +256,97 @@ impl<W: Write, B: Write> Stage<W, B> {
     fn write(&mut self, event: Event) -> io::Result<()> {
         let Event { at_ns, connection, n, made_ns, what, .. } = event;
         let leg = if connection < SLOTS { Leg::Primary } else { Leg::Shadow };
-        let connection = &mut self.connections[usize::from(connection)];
         let at = (START_S * 1_000_000_000 + at_ns).max(self.last_ns);
         self.last_ns = at;
         self.now_ns = at_ns;
         self.payload.clear();
         let sender = if what == What::Request { Sender::Client } else { Sender::Server };
+        let has_body = matches!(what, What::Answer | What::AnswerBody);
+        let twist = self.recipe.twist(n).filter(|_| leg == Leg::Shadow);
+        if has_body || what == What::AnswerHead {
+            self.fill_body(leg, n, twist, made_ns, has_body)?;
+        }
+        let (connection, speech) = &mut self.connections[usize::from(connection)];
         match what {
             What::Ack => {}
-            What::Request => request(&mut self.payload, self.recipe.seed, leg, n)?,
+            What::Request => {
+                speech.request(Asked::new(self.recipe.seed, leg, n), &mut self.payload)?;
+            }
             What::Answer | What::AnswerHead | What::AnswerBody => {
-                self.body.clear();
-                let bodies = self.recipe.bodies;
-                let twist = self.recipe.twist(n).filter(|_| leg == Leg::Shadow);
-                let made = START_S * 1_000_000_000 + made_ns;
-                match bodies {
-                    Bodies::Small => body(&mut self.body, leg, n, twist, made, SENTENCES)?,
-                    Bodies::Gzip => {
-                        let mut plain = Vec::new();
-                        body(&mut plain, leg, n, twist, made, &words(n, 24_000))?;
-                        let mut encoder = GzEncoder::new(&mut self.body, Compression::default());
-                        encoder.write_all(&plain)?;
-                        encoder.finish()?;
-                        if what != What::AnswerHead {
-                            self.compressed.write_all(&(self.body.len() as u32).to_le_bytes())?;
-                            self.compressed.write_all(&self.body)?;
-                        }
-                    }
-                    Bodies::Large => {
-                        let len = 100_000 + n as usize * 7_919 % 900_000;
-                        body(&mut self.body, Leg::Primary, n, None, START_S, &words(n, len))?;
-                    }
-                }
-                if what != What::AnswerBody {
-                    head(&mut self.payload, leg, twist, made_ns, self.body.len(), bodies)?;
-                }
-                if what != What::AnswerHead {
-                    self.payload.extend_from_slice(&self.body);
+                let gzip = self.recipe.bodies == Bodies::Gzip;
+                let head = (what != What::AnswerBody)
+                    .then(|| Answered::new(leg, twist, made_ns, self.body.len(), gzip));
+                let body = has_body.then_some(&self.body[..]);
+                speech.answer(head, body, &mut self.payload)?;
+            }
+        }
+        if let Some(text) = speech.sealed().filter(|_| what != What::Ack) {
+            self.sealer.seal(text, &mut self.coded)?;
+        }
+        if self.payload.len() <= SEGMENT_BYTES {
+            connection.send(&mut self.capture, at, sender, &self.payload)?;
+        } else {
+            let segments = self.payload.chunks(SEGMENT_BYTES).zip(0_u64..);
+            for (segment, i) in segments {
+                self.last_ns = at + i * 1_000 + 500;
+                connection.send(&mut self.capture, at + i * 1_000, sender, segment)?;
+                // RFC 5681 §4.2: at least every second full segment is acknowledged.
+                if i % 2 == 1 {
+                    connection.send(&mut self.capture, self.last_ns, Sender::Client, &[])?;
                 }
             }
         }
-        if self.payload.len() <= SEGMENT_BYTES {
-            return connection.send(&mut self.capture, at, sender, &self.payload);
-        }
-        let segments = self.payload.chunks(SEGMENT_BYTES).zip(0_u64..);
-        for (segment, i) in segments {
-            self.last_ns = at + i * 1_000 + 500;
-            connection.send(&mut self.capture, at + i * 1_000, sender, segment)?;
-            // RFC 5681 §4.2: at least every second full segment is acknowledged.
-            if i % 2 == 1 {
-                connection.send(&mut self.capture, self.last_ns, Sender::Client, &[])?;
+        if has_body {
+            self.payload.clear();
+            speech.credit(&mut self.payload)?;
+            if !self.payload.is_empty() {
+                connection.send(&mut self.capture, self.last_ns, Sender::Client, &self.payload)?;
             }
         }
         Ok(())
     }
 
+    /// Makes the body of an answer, and notes it for the decoder alone where it `is_sent` now.
+    fn fill_body(
+        &mut self,
+        leg: Leg,
+        n: u32,
+        twist: Option<Twist>,
+        made_ns: u64,
+        is_sent: bool,
+    ) -> io::Result<()> {
+        self.body.clear();
+        let made = START_S * 1_000_000_000 + made_ns;
+        match self.recipe.bodies {
+            Bodies::Small => body(&mut self.body, leg, n, twist, made, SENTENCES),
+            Bodies::Gzip => {
+                let mut plain = Vec::new();
+                body(&mut plain, leg, n, twist, made, &words(n, 24_000))?;
+                let mut encoder = GzEncoder::new(&mut self.body, Compression::default());
+                encoder.write_all(&plain)?;
+                encoder.finish()?;
+                if is_sent {
+                    self.coded.write_all(&(self.body.len() as u32).to_le_bytes())?;
+                    self.coded.write_all(&self.body)?;
+                }
+                Ok(())
+            }
+            Bodies::Large => {
+                let len = 100_000 + n as usize * 7_919 % 900_000;
+                body(&mut self.body, Leg::Primary, n, None, START_S, &words(n, len))
+            }
+        }
+    }
+
     fn finish(mut self) -> io::Result<Written> {
         self.write_until(u64::MAX)?;
         let mut at = (START_S * 1_000_000_000 + self.now_ns).max(self.last_ns);
-        for connection in &mut self.connections {
+        for (connection, _) in &mut self.connections {
             at += 1_000_000;
             connection.close(&mut self.capture, at)?;
         }
-        self.compressed.flush()?;
+        self.coded.flush()?;
         let (packets, bytes) = self.capture.finish()?;
         Ok(Written { packets, bytes })
-    }
-}
-
-fn request(out: &mut Vec<u8>, seed: u64, leg: Leg, n: u32) -> io::Result<()> {
-    // The same id on both legs.
-    let id = fastrand::Rng::with_seed(seed ^ u64::from(n) << 20).u128(..);
-    let suffix = if leg == Leg::Shadow { "-shadow" } else { "" };
-    write!(
-        out,
-        "GET /api/v1/items/{n} HTTP/1.1\r\nhost: shop.example.com{suffix}\r\n\
-         user-agent: bench/1\r\naccept: application/json\r\nx-forwarded-proto: http\r\n\
-         x-envoy-external-address: 192.0.2.7\r\n\
-         x-request-id: {:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}\r\n\
-         x-envoy-expected-rq-timeout-ms: 15000\r\n",
-        id as u32,
-        (id >> 32) as u16,
-        id >> 48 & 0xfff,
-        id >> 60 & 0xfff,
-        id >> 80,
-    )?;
-    out.extend_from_slice(match leg {
-        Leg::Primary => b"x-forwarded-for: 192.0.2.7\r\n\r\n",
-        Leg::Shadow => b"x-forwarded-for: 192.0.2.7,10.9.1.1\r\nx-envoy-internal: true\r\n\r\n",
-    });
-    Ok(())
-}
-
-fn head(
-    out: &mut Vec<u8>,
-    leg: Leg,
-    twist: Option<Twist>,
-    made_ns: u64,
-    body_bytes: usize,
-    bodies: Bodies,
-) -> io::Result<()> {
-    let status = if twist == Some(Twist::Status) { "500 Internal Server Error" } else { "200 OK" };
-    // Seconds since midnight; captures end long before the next.
-    let time_s = 8 * 3_600 + 53 * 60 + 20 + made_ns / 1_000_000_000;
-    write!(
-        out,
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-backend: {}\r\n\
-         date: Thu, 09 Oct 2025 {:02}:{:02}:{:02} GMT\r\n{}content-length: {body_bytes}\r\n\r\n",
-        name(leg),
-        time_s / 3_600,
-        time_s / 60 % 60,
-        time_s % 60,
-        if bodies == Bodies::Gzip { "content-encoding: gzip\r\n" } else { "" },
-    )
-}
-
-/// The description of small answers.
-const SENTENCES: &str = "the quick brown fox jumps over the lazy dog; \
-    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
-    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
-    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
-    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
-    the quick brown fox jumps over the lazy dog; the quick brown fox jumps over the lazy dog; \
-    the quick brown fox jumps over the lazy dog; ";
-
-/// At least `bytes` of words that compress as prose does; the same for the same item.
-fn words(n: u32, bytes: usize) -> String {
-    const SYLLABLES: [&str; 16] = [
-        "ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu",
-        "va",
-    ];
-    let mut random = fastrand::Rng::with_seed(u64::from(n));
-    let mut text = String::with_capacity(bytes + 16);
-    while text.len() < bytes {
-        for _ in 0..random.u8(1..4) {
-            text.push_str(SYLLABLES[random.usize(..16) & random.usize(..16)]);
-        }
-        text.push(' ');
-    }
-    text
-}
-
-fn body(
-    out: &mut Vec<u8>,
-    leg: Leg,
-    n: u32,
-    twist: Option<Twist>,
-    made_ns: u64,
-    description: &str,
-) -> io::Result<()> {
-    let server = name(leg);
-    if twist == Some(Twist::Status) {
-        return write!(
-            out,
-            "{{\"error\":\"injected\",\"id\":{n},\"server\":\"{server}\",\"generated_at\":{made_ns}}}"
-        );
-    }
-    let cents = 100 + n + u32::from(twist == Some(Twist::Price));
-    write!(
-        out,
-        "{{\"id\":{n},\"name\":\"item-{n}\",\"price\":{}.{:02},",
-        cents / 100,
-        cents % 100
-    )?;
-    if twist != Some(Twist::Tags) {
-        out.extend_from_slice(b"\"tags\":[\"alpha\",\"beta\",\"gamma\"],");
-    }
-    write!(
-        out,
-        "\"attrs\":{{\"color\":\"c{}\",\"weight\":{},\"stock\":{},\
-         \"nested\":{{\"a\":[1,2,3,{}],\"b\":null,\"c\":true}}}},\"description\":\"",
-        n % 16,
-        n % 97,
-        n % 1_009,
-        n % 7,
-    )?;
-    out.extend_from_slice(description.as_bytes());
-    write!(out, "\",\"server\":\"{server}\",\"generated_at\":{made_ns}}}")
-}
-
-const fn name(leg: Leg) -> &'static str {
-    match leg {
-        Leg::Primary => "primary",
-        Leg::Shadow => "shadow",
     }
 }
