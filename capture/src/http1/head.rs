@@ -1,7 +1,7 @@
 //! Message heads (RFC 9112 §2 to §5): start line and field lines, up to the empty line.
 //!
-//! Owns the syntax of heads and trailers after their first line ([`super::start_line`]), and recognises the few fields that decide where a body
-//! ends. Refuses nothing that can be read in one way only: what is not as the standard has it is
+//! Owns the syntax of heads and trailers after their first line ([`super::start_line`]), and
+//! recognises the few fields that decide where a body ends. Refuses nothing that can be read in one way only: what is not as the standard has it is
 //! tolerated and noted.
 //!
 //! Invariants:
@@ -12,11 +12,12 @@
 
 use memchr::memchr;
 
+use super::notes::Notes;
 use super::start_line::{
-    LONGEST_METHOD, RequestLine, STATUS_PREFIX, VERSION_PREFIX, is_blank, request_line, start_line,
-    status_line, strip_cr,
+    Doubtful, LONGEST_METHOD, RequestLine, STATUS_PREFIX, VERSION_PREFIX, is_blank, request_line,
+    start_line, status_line, strip_cr,
 };
-use super::words;
+use super::words::{self, Range, TCHAR, is_token};
 use crate::message::Span;
 use crate::{Anomaly, Fields, Version};
 
@@ -86,26 +87,6 @@ pub(super) enum TransferCoding {
     Unknown,
 }
 
-/// What was odd about a head that was read nevertheless.
-#[derive(Debug, Default)]
-pub(super) struct Notes {
-    /// Each once per head. Never allocates for a head as it should be.
-    pub(super) anomalies: Vec<Anomaly>,
-    /// A line was left out: what it said is not known.
-    pub(super) line_lost: bool,
-    /// Where the head ends, or what it says about the body, is written so that peers read it
-    /// differently: what follows the message has no certain place.
-    pub(super) doubtful: bool,
-}
-
-impl Notes {
-    pub(super) fn note(&mut self, anomaly: Anomaly) {
-        if !self.anomalies.contains(&anomaly) {
-            self.anomalies.push(anomaly);
-        }
-    }
-}
-
 /// What came of reading a head.
 #[derive(Debug)]
 pub(super) enum Parsed<T> {
@@ -127,15 +108,6 @@ pub(super) enum End {
     Cut,
     /// It is known to end with `bytes`.
     Here,
-}
-
-/// What to make of a first line that has a method and no version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubtful {
-    /// It may be a request: that of HTTP/0.9 (RFC 1945 §5, Simple-Request) or a mistyped one.
-    Taken,
-    /// It is none.
-    Refused,
 }
 
 /// Reads a request's head at the start of `bytes`. `expected_fields` is for the allocation.
@@ -256,9 +228,6 @@ pub(super) fn cannot_be_response(bytes: &[u8]) -> bool {
     let len = bytes.len().min(STATUS_PREFIX.len());
     !bytes[..len].eq_ignore_ascii_case(&STATUS_PREFIX[..len])
 }
-
-/// A place in a head.
-pub(super) type Range = std::ops::Range<usize>;
 
 /// Field lines of one head as they are read.
 struct FieldLines {
@@ -577,26 +546,6 @@ fn trim(bytes: &[u8], mut range: Range) -> Range {
     }
     range
 }
-
-/// RFC 9110 §5.6.2: one or more tchar.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&b| TCHAR[b as usize])
-}
-
-const TCHAR: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(
-            byte as u8,
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
-            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-            | b'`' | b'|' | b'~'
-        );
-        byte += 1;
-    }
-    table
-};
 
 /// Bytes looked at, counted for the test that holds heads to linear time.
 pub(super) mod work {

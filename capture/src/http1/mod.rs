@@ -14,7 +14,7 @@
 //! | `half` | one direction: where in its message it is |
 //! | `requests`, `responses` | what each direction's messages do to the connection |
 //! | `resync` | what acknowledgements tell after a loss |
-//! | `words` | where a byte is in a short text |
+//! | `words`, `notes` | where a byte is in a short text; what a head says against itself |
 //!
 //! Invariants:
 //! - An exchange leaves once: when both its messages are whole, or when no more can come of it.
@@ -28,6 +28,7 @@ mod framing;
 mod half;
 mod head;
 mod head_buffer;
+mod notes;
 mod requests;
 mod responses;
 mod resync;

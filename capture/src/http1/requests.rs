@@ -2,9 +2,10 @@
 
 use super::framing::{BodyPlan, Framing};
 use super::half::{FirstByte, State, Taken};
-use super::head::{Doubtful, End, Method, Parsed, RequestHead, cannot_be_request, parse_request};
+use super::head::{End, Method, Parsed, RequestHead, cannot_be_request, parse_request};
 use super::head_buffer::Scanned;
 use super::resync::Turn;
+use super::start_line::Doubtful;
 use super::{Connection, Open};
 use crate::body::BodyBuilder;
 use crate::context::Context;

@@ -5,8 +5,8 @@
 
 use memchr::memchr;
 
-use super::head::{Doubtful, Notes, Range, is_token};
-use super::words;
+use super::notes::Notes;
+use super::words::{self, Range, is_token};
 use crate::{Anomaly, Version};
 
 /// As a status line begins that keeps to the standard.
@@ -28,6 +28,15 @@ pub(super) fn strip_cr(bytes: &[u8], start: usize, end: usize, notes: &mut Notes
         notes.note(Anomaly::BareLf);
         end
     }
+}
+
+/// What to make of a first line that has a method and no version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubtful {
+    /// It may be a request: that of HTTP/0.9 (RFC 1945 §5, Simple-Request) or a mistyped one.
+    Taken,
+    /// It is none.
+    Refused,
 }
 
 /// Longer than any registered method: what goes on for longer without a blank is no request,

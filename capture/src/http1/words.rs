@@ -3,6 +3,9 @@
 
 use memchr::memchr;
 
+/// A place in a head.
+pub(super) type Range = std::ops::Range<usize>;
+
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = 0x80 * ONES;
 
@@ -15,10 +18,10 @@ const SHORT: usize = 5;
 pub(super) fn end_of_letters(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let word = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
-        let lower = (word | 0x20 * ONES) & !HIGH;
+        let lower = (word | (0x20 * ONES)) & !HIGH;
         // No sum of two bytes below 0x80 carries into the next byte.
         let letter = (lower + (0x80 - b'a' as u64) * ONES) & !(lower + (0x7f - b'z' as u64) * ONES);
-        let hyphen = !(((word & !HIGH) ^ b'-' as u64 * ONES) + 0x7f * ONES);
+        let hyphen = !(((word & !HIGH) ^ (b'-' as u64 * ONES)) + 0x7f * ONES);
         let other = !((letter | hyphen) & !word) & HIGH;
         if other != 0 {
             return Some(at + other.trailing_zeros() as usize / 8);
@@ -32,7 +35,7 @@ pub(super) fn end_of_letters(bytes: &[u8], mut at: usize) -> Option<usize> {
 pub(super) fn find(needle: u8, bytes: &[u8], mut at: usize) -> Option<usize> {
     for _ in 0..SHORT {
         let Some(word) = bytes.get(at..)?.first_chunk() else { break };
-        let word = u64::from_le_bytes(*word) ^ u64::from(needle) * ONES;
+        let word = u64::from_le_bytes(*word) ^ (u64::from(needle) * ONES);
         // The lowest bit set is that of the first byte which is 0; those above may be wrong.
         let zero = word.wrapping_sub(ONES) & !word & HIGH;
         if zero != 0 {
@@ -42,6 +45,27 @@ pub(super) fn find(needle: u8, bytes: &[u8], mut at: usize) -> Option<usize> {
     }
     memchr(needle, bytes.get(at..)?).map(|len| at + len)
 }
+
+/// RFC 9110 §5.6.2: one or more tchar.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&b| TCHAR[b as usize])
+}
+
+/// By octet.
+pub(super) const TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(
+            byte as u8,
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
+            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
+            | b'`' | b'|' | b'~'
+        );
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
