@@ -1,5 +1,6 @@
 # Each target installs what it needs on Debian 12 (with cargo on the PATH) and says what it does.
-.PHONY: demo test check bench build tools-build tools-test tools-check help
+.PHONY: demo test check bench bench-live fuzz build tools-build tools-test tools-fuzz tools-live \
+	tools-check tools-bench help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -16,8 +17,9 @@ build: tools-build ## build the release binary: target/release/tapdiff
 	cargo build --release --locked
 
 test: tools-build tools-test ## run every test, with the real Envoy (as root: capture, namespaces)
-	cargo test --locked -p tapdiff-compare -p tapdiff-store
+	cargo test --locked -p tapdiff-compare -p tapdiff-store -p tapdiff-fuzz
 	cargo test --locked -p tapdiff --bins
+	cargo test --locked -p tapdiff --test corpus
 	cargo test --locked -p tapdiff-capture -p tapdiff --tests --no-run
 	$(AS_ROOT) cargo test --locked -p tapdiff-capture
 	$(AS_ROOT) cargo test --locked -p tapdiff --test e2e -- --test-threads=1
@@ -28,14 +30,29 @@ check: tools-build tools-check ## format, lints, documentation, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 	cargo deny --locked check licenses bans sources
 
-bench: build ## pairs per CPU second of analyze against the floor of reading and decoding heads
+bench: build tools-bench ## pairs per CPU second of analyze against the floor and the peers
 	cargo bench --locked --bench analyze
+
+bench-live: build tools-test tools-live ## real Envoy at full speed, mirrored in full, the tap beside it (LIVE_SECONDS, LIVE_PAIRS)
+	$(AS_ROOT) $(foreach v,LIVE_SECONDS LIVE_PAIRS LIVE_CONNECTIONS,$(if $($v),$v="$($v)")) \
+		cargo bench --locked --bench live
+
+fuzz: tools-build tools-fuzz ## fuzz every target, 30 s each (FUZZ_SECONDS, FUZZ_TARGET)
+	tests/fuzz/run
 
 tools-build:
 	@tests/install.sh build
 
 tools-test:
 	@tests/install.sh test
+
+tools-bench:
+	@tests/install.sh bench
+tools-fuzz:
+	@tests/install.sh fuzz
+
+tools-live:
+	@tests/install.sh live
 
 tools-check:
 	@tests/install.sh check

@@ -102,6 +102,11 @@ pub(crate) struct AnalyzeArgs {
     /// fingerprint; the first that yields a value; may be repeated [default: header:x-request-id]
     #[arg(long = "pair-by", value_name = "EXTRACTOR")]
     pub(crate) pair_by: Vec<Extractor>,
+    /// TLS keys to read the captures with (SSLKEYLOGFILE format: Envoy's key_log, or a browser's);
+    /// may be
+    /// repeated; those in the configuration are read too
+    #[arg(long = "keylog", value_name = "FILE")]
+    pub(crate) key_logs: Vec<PathBuf>,
     /// Differences to leave out: header:NAME or body:/PATH ('*' is one level, '**' any); may be
     /// repeated
     #[arg(long = "ignore", value_name = "SCOPE")]
@@ -127,6 +132,10 @@ pub(crate) struct ExchangesArgs {
     /// Also print responses whose request was not seen
     #[arg(long)]
     pub(crate) half: bool,
+    /// TLS keys to read the captures with (SSLKEYLOGFILE format: Envoy's key_log, or a browser's);
+    /// may be repeated
+    #[arg(long = "keylog", value_name = "FILE")]
+    pub(crate) key_logs: Vec<PathBuf>,
 }
 
 /// `tapdiff report`

@@ -33,6 +33,23 @@ test_tools() {
     tests/install-envoy.sh
 }
 
+bench_tools() { # peers and valgrind: what cannot be had is told by the bench
+    debian valgrind tshark tcpflow httpry || echo "some peers could not be installed" >&2
+    dpkg -s suricata >/dev/null 2>&1 && return 0
+    # Not in Debian 12 itself, only in its backports.
+    echo "deb http://deb.debian.org/debian bookworm-backports main" |
+        as_root tee /etc/apt/sources.list.d/backports.list >/dev/null
+    debian suricata || echo "suricata could not be installed" >&2
+}
+
+fuzz_tools() {
+    debian g++
+}
+
+live_tools() {
+    debian wrk
+}
+
 check_tools() {
     cargo deny --version 2>/dev/null | grep -qx "cargo-deny $CARGO_DENY_VERSION" || {
         echo "installing cargo-deny $CARGO_DENY_VERSION from crates.io"
@@ -43,6 +60,9 @@ check_tools() {
 case "${1:-}" in
 build) build ;;
 test) test_tools ;;
+fuzz) fuzz_tools ;;
+live) live_tools ;;
 check) check_tools ;;
-*) echo "usage: $0 build|test|check" >&2; exit 2 ;;
+bench) bench_tools ;;
+*) echo "usage: $0 build|test|fuzz|live|check|bench" >&2; exit 2 ;;
 esac

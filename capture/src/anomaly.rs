@@ -26,12 +26,18 @@ macro_rules! anomalies {
 anomalies! {
     /// A packet whose headers end too early or contradict each other.
     BadPacketHeader = "bad_packet_header",
-    /// An IP fragment: not reassembled, so its payload is not seen.
+    /// An IP fragment whose packet never became whole: parts were missing, too old or above the cap.
     IpFragment = "ip_fragment",
+    /// IP fragments overlapped with other content; the first bytes are kept.
+    FragmentOverlapDiffers = "fragment_overlap_differs",
+    /// A tunnel inside a tunnel inside a tunnel, deeper than is followed.
+    TunnelTooDeep = "tunnel_too_deep",
     /// The snap length cut a packet's payload.
     PacketCut = "packet_cut",
     /// The flow table was full; the flow idle the longest was dropped.
     FlowTableFull = "flow_table_full",
+    /// Connection state over all flows reached its cap; the flow idle the longest was dropped.
+    StateBudgetReached = "state_budget_reached",
     /// Out-of-order bytes reached their cap; the hole before them was declared a Gap.
     ReorderCapReached = "reorder_cap_reached",
     /// A segment overlapped bytes held from an earlier one, with other content; the first is kept.
@@ -46,13 +52,16 @@ anomalies! {
     BadFieldLine = "bad_field_line",
     /// A line ended by a bare LF.
     BareLf = "bare_lf",
+    /// A CR that no LF follows, as the end of a head or in a field that says how a body is coded.
+    BareCr = "bare_cr",
     /// White space between field name and colon.
     SpaceBeforeColon = "space_before_colon",
     /// A header value continued on the next line (obs-fold).
     ObsFold = "obs_fold",
     /// Empty lines before a start line.
     LeadingEmptyLine = "leading_empty_line",
-    /// Several Content-Length values that differ, or one that is no number.
+    /// Several Content-Length values that differ (of a request the last is taken, and what follows
+    /// is not trusted), one that is no number, or (HTTP/2) one that is not the length of what came.
     BadContentLength = "bad_content_length",
     /// Both Transfer-Encoding and Content-Length; the former wins.
     LengthAndTransferEncoding = "length_and_transfer_encoding",
@@ -76,6 +85,41 @@ anomalies! {
     NotHttp = "not_http",
     /// The connection went on in another protocol (101 or CONNECT).
     Upgraded = "upgraded",
+    /// The client began with a PROXY protocol header (HAProxy, Envoy); it was passed over.
+    ProxyHeader = "proxy_header",
+    /// A connection through a SOCKS proxy: the handshake was passed over.
+    Socks = "socks",
+    /// An HTTP/2 frame that breaks the rules of its type (RFC 9113 §6).
+    BadFrame = "bad_frame",
+    /// A header block that does not decode (RFC 7541).
+    BadHeaderBlock = "bad_header_block",
+    /// An HPACK encoder set its table to a size above what the other side announced.
+    HpackTableTooLarge = "hpack_table_too_large",
+    /// A header block with fields that only bytes before the capture could tell.
+    UnknownField = "unknown_field",
+    /// A field list that RFC 9113 §8 calls malformed.
+    BadFieldList = "bad_field_list",
+    /// Streams open on one connection reached their cap; the oldest was given up.
+    TooManyStreams = "too_many_streams",
+    /// The server promised a response nobody asked for (PUSH_PROMISE); it is not followed.
+    PushPromise = "push_promise",
+    /// A TLS connection without keys: its bytes are opaque.
+    TlsWithoutKeys = "tls_without_keys",
+    /// A TLS version or cipher suite that is not decrypted here.
+    TlsUnsupported = "tls_unsupported",
+    /// A TLS record that does not decrypt with the key that should fit, or is no record.
+    BadTlsRecord = "bad_tls_record",
+    /// Encrypted records that waited for their key reached their cap, or their time.
+    TlsWaitTooLong = "tls_wait_too_long",
+    /// An encrypted record given up because more than the cap waited for their key; those after it
+    /// are read when the key comes.
+    TlsRecordDropped = "tls_record_dropped",
+    /// Keys of a key log that were forgotten because there are more than the cap.
+    KeyLogFull = "key_log_full",
+    /// A line of a key log that is none.
+    BadKeyLogLine = "bad_key_log_line",
+    /// The client spoke another protocol before it was told that it may (101, or 2xx to CONNECT).
+    EarlyUpgrade = "early_upgrade",
     /// Bodies in flight reached their cap; a body kept length and digest only.
     BodyBudgetReached = "body_budget_reached",
     /// A compressed body that does not decode.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::keylog::KeyLog;
 use crate::{Anomalies, Exchange, Limits};
 
 /// What a connection's parser works with besides its own state.
@@ -10,8 +11,10 @@ pub(crate) struct Context<'a> {
     pub(crate) limits: &'a Limits,
     /// Where oddities are noted.
     pub(crate) anomalies: &'a mut Anomalies,
+    /// Keys of TLS sessions.
+    pub(crate) keys: &'a KeyLog,
     /// Bytes held in unfinished bodies over all flows.
     pub(crate) body_bytes: &'a mut usize,
-    /// Where finished exchanges go.
-    pub(crate) out: &'a mut VecDeque<Exchange>,
+    /// Where finished exchanges go: boxed, as they are handed on from here to the end.
+    pub(crate) out: &'a mut VecDeque<Box<Exchange>>,
 }

@@ -35,6 +35,23 @@ pub struct Exchange {
     pub evidence: Evidence,
 }
 
+impl Exchange {
+    /// Bytes of memory held by its heads and trailers.
+    pub(crate) fn head_bytes(&self) -> usize {
+        let request = self.request.as_ref();
+        let response = self.response.as_ref();
+        request.map_or(0, |r| r.fields.held_bytes() + r.trailers.held_bytes())
+            + response.map_or(0, |r| r.fields.held_bytes() + r.trailers.held_bytes())
+            + self.interim.capacity() * size_of::<u16>()
+    }
+
+    /// Bytes of memory held by its bodies.
+    pub(crate) fn body_bytes(&self) -> usize {
+        let request = self.request.as_ref().map_or(0, |r| r.body.held_bytes());
+        request + self.response.as_ref().map_or(0, |r| r.body.held_bytes())
+    }
+}
+
 /// The protocol that carried an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {

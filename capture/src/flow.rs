@@ -187,6 +187,16 @@ impl<F> FlowTable<F> {
         self.slots[id.0 as usize].flow.as_mut()
     }
 
+    /// All flows, in no order.
+    #[cfg(test)]
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut F> {
+        self.slots.iter_mut().filter_map(|slot| slot.flow.as_mut())
+    }
+
+    /// Bytes that each flow takes in the table besides its entries in two indices.
+    #[cfg(test)]
+    pub(crate) const SLOT_BYTES: usize = size_of::<Slot<F>>();
+
     /// Makes `id` the flow used last.
     pub(crate) fn touch(&mut self, id: FlowId) {
         if self.newest != id.0 {

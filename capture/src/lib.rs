@@ -17,25 +17,34 @@
 
 mod anomaly;
 pub mod body;
+mod connections;
 mod context;
+mod counters;
 mod exchange;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http1;
+mod http2;
+mod keylog;
 mod limits;
 mod link;
 mod message;
 mod reassembly;
+mod session;
 pub mod source;
 mod tap;
 mod target;
 mod time;
+mod tls;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use body::Body;
+pub use counters::{Counters, Unread, UnreadConnections};
 pub use exchange::{Evidence, Exchange, Protocol, Timing};
 pub use limits::Limits;
 pub use link::{LinkType, Packet};
 pub use message::{Fields, FieldsBuilder, Request, Response, Version};
-pub use tap::{Counters, Tap};
+pub use tap::Tap;
 pub use target::{AddressPattern, Leg, Origin, ParseAddressError, ServiceId, Target};
 pub use time::Timestamp;

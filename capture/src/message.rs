@@ -11,16 +11,20 @@ pub enum Version {
     Http11,
     /// HTTP/2
     Http2,
+    /// The start line has none that could be relied on: a request as HTTP/0.9 has it (RFC 1945 §5),
+    /// or a line with more words than it should have.
+    Unknown,
 }
 
 impl Version {
-    /// As the start line writes it.
+    /// As the start line writes it; empty for [`Version::Unknown`].
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
             Self::Http2 => "HTTP/2",
+            Self::Unknown => "",
         }
     }
 }
@@ -84,10 +88,8 @@ pub(crate) struct Span {
 impl Span {
     /// Heads are capped far below 4 GiB (`Limits::head_bytes`), so offsets fit.
     pub(crate) fn new(range: std::ops::Range<usize>) -> Self {
-        Self {
-            start: u32::try_from(range.start).expect("heads are capped below 4 GiB"),
-            end: u32::try_from(range.end).expect("heads are capped below 4 GiB"),
-        }
+        debug_assert!(range.end <= u32::MAX as usize, "heads are capped below 4 GiB");
+        Self { start: range.start as u32, end: range.end as u32 }
     }
 
     /// As indices.
@@ -102,6 +104,7 @@ pub struct Fields {
     bytes: Vec<u8>,
     first_line: [Span; 3],
     fields: Vec<(Span, Span)>,
+    pseudo: u32,
 }
 
 impl Fields {
@@ -115,7 +118,12 @@ impl Fields {
         first_line: [Span; 3],
         fields: Vec<(Span, Span)>,
     ) -> Self {
-        Self { bytes, first_line, fields }
+        Self { bytes, first_line, fields, pseudo: 0 }
+    }
+
+    /// The same, sent with so many pseudo-header fields before them (RFC 9113 §8.3).
+    pub(crate) fn after_pseudo(self, count: usize) -> Self {
+        Self { pseudo: u32::try_from(count).unwrap_or(u32::MAX), ..self }
     }
 
     /// Names and values in the order sent, as sent.
@@ -135,7 +143,7 @@ impl Fields {
             .iter()
             .filter(move |(n, _)| {
                 (n.end - n.start) as usize == name.len()
-                    && self.slice(*n).eq_ignore_ascii_case(name)
+                    && (self.slice(*n) == name || self.slice(*n).eq_ignore_ascii_case(name))
             })
             .map(|&(_, value)| self.slice(value))
     }
@@ -144,6 +152,13 @@ impl Fields {
     #[must_use]
     pub fn len(&self) -> usize {
         self.fields.len()
+    }
+
+    /// How many pseudo-header fields came with them: HTTP/2's way to say the first line. They are
+    /// no fields here.
+    #[must_use]
+    pub fn pseudo_fields(&self) -> usize {
+        self.pseudo as usize
     }
 
     /// Whether there are none.
@@ -190,6 +205,7 @@ impl FieldsBuilder {
             bytes: head.to_vec(),
             first_line: [Span::default(); 3],
             fields: Vec::with_capacity(field_count),
+            pseudo: 0,
         })
     }
 

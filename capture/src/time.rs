@@ -28,13 +28,19 @@ impl Timestamp {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// How many whole microseconds after `earlier` this is; zero where the clock ran backwards.
+    #[must_use]
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1_000
+    }
 }
 
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(nanos(after)))
     }
 }
 
@@ -42,6 +48,11 @@ impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, before: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(before.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub(nanos(before)))
     }
+}
+
+/// A duration in nanoseconds, at most what fits: in 64 bits, since this is done for every packet.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }

@@ -63,10 +63,10 @@ fn exchanges_of(packets: &[Owned]) -> (Vec<Exchange>, Counters) {
     for Owned { at, link, data, original_len } in packets {
         tap.push(&Packet { at: *at, link: *link, data, original_len: *original_len });
         tap.expire(*at);
-        exchanges.extend(std::iter::from_fn(|| tap.poll()));
+        exchanges.extend(std::iter::from_fn(|| tap.poll()).map(|exchange| *exchange));
     }
     tap.finish();
-    exchanges.extend(std::iter::from_fn(|| tap.poll()));
+    exchanges.extend(std::iter::from_fn(|| tap.poll()).map(|exchange| *exchange));
     assert_eq!(tap.counters().exchanges.iter().sum::<u64>(), exchanges.len() as u64);
     (exchanges, tap.counters().clone())
 }

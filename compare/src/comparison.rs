@@ -19,9 +19,9 @@ pub struct Comparison {
     /// The value that paired them, e.g. the request id.
     pub key: Box<str>,
     /// The primary's exchange.
-    pub primary: Exchange,
+    pub primary: Box<Exchange>,
     /// The shadow's exchange.
-    pub shadow: Exchange,
+    pub shadow: Box<Exchange>,
     /// What came of it.
     pub verdict: Verdict,
     /// What differs; empty unless the verdict is `Diverged`.

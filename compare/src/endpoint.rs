@@ -109,6 +109,11 @@ fn write_template(name: &mut String, method: &[u8], target: &[u8]) {
 
 fn push_printable(name: &mut String, bytes: &[u8]) {
     let shown = &bytes[..bytes.len().min(NAME_BYTES + 1)];
+    if shown.iter().all(u8::is_ascii_graphic)
+        && let Ok(text) = std::str::from_utf8(shown)
+    {
+        return name.push_str(text);
+    }
     name.extend(shown.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '?' }));
 }
 
@@ -116,6 +121,10 @@ fn push_printable(name: &mut String, bytes: &[u8]) {
 /// token.
 fn is_identifier(segment: &[u8]) -> bool {
     if segment.is_empty() {
+        return false;
+    }
+    // Words, which most segments are, begin with a letter that is no digit and are short.
+    if segment.len() < 16 && !segment[0].is_ascii_digit() {
         return false;
     }
     let (mut digits, mut hex, mut alphanumeric, mut dashes) = (0, 0, 0, 0);

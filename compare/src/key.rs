@@ -6,26 +6,55 @@
 //! targets.
 
 use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
 
 use capture::{Request, Timestamp};
+use twox_hash::XxHash3_128;
 
 use crate::{PairId, ServicePolicy};
 
 /// Bytes of a key's value that are kept to be shown.
 const SHOWN_BYTES: usize = 256;
 
-/// BLAKE3 of a pair key, cut to 128 bits.
+/// XXH3 of a pair key, 128 bits of it.
 ///
-/// Equal digests are taken for equal keys: nobody can find two keys with one digest. Stable over
-/// runs, hosts and versions, so that agents that see one leg each agree on it.
+/// Equal digests are taken for equal keys. By accident no two are; who makes two on purpose wins
+/// nothing that sending one request id twice would not give them: requests are still compared
+/// before they are paired at once, and what waits under one digest is bounded. Stable over runs,
+/// hosts and versions, so that agents that see one leg each agree on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyDigest(u128);
 
 impl KeyDigest {
-    /// 64 bits of it: uniform, so a table may use them as they are.
+    /// 64 bits of it, by which tables hold keys: keys that share them are one key there, so that
+    /// nobody can make many that differ and yet lie in one place. Whoever sends requests can choose
+    /// them: tables place them by [`Spread::of`].
     pub(crate) fn hash(self) -> u64 {
-        let bytes = self.0.to_le_bytes();
-        u64::from_le_bytes(*bytes.first_chunk().expect("16 bytes hold 8"))
+        self.0 as u64
+    }
+}
+
+/// Where the hashes of keys lie in a table: elsewhere in each process, so that keys made to crowd
+/// one place of it are not found by trying.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    mask: u64,
+    /// Odd: the low half of the product is another for every hash.
+    factor: u64,
+}
+
+impl Spread {
+    /// By the random seed that the standard library's own tables have.
+    pub(crate) fn random() -> Self {
+        let seed = RandomState::new();
+        Self { mask: seed.hash_one(0), factor: seed.hash_one(1) | 1 }
+    }
+
+    /// Both halves of the product of 128 bits, folded: every bit of `hash` moves both the low bits,
+    /// which choose the place, and the high ones, which tell those in one place apart.
+    pub(crate) fn of(self, hash: u64) -> u64 {
+        let product = u128::from(hash ^ self.mask) * u128::from(self.factor);
+        (product as u64) ^ ((product >> 64) as u64)
     }
 }
 
@@ -43,35 +72,30 @@ impl<'a> Key<'a> {
             .iter()
             .enumerate()
             .find_map(|(i, extractor)| Some((i, extractor.value(request)?)))?;
-        let mut digest = Digester::default();
-        digest.part(policy.name.as_bytes());
-        digest.part(&(extractor as u64).to_le_bytes());
-        digest.part(&value);
-        digest.part(request.method());
-        digest.part(path(request.target()));
-        Some(Self { digest: KeyDigest(u128::from_le_bytes(digest.finish())), value })
+        let extractor = (extractor as u64).to_le_bytes();
+        let (method, path) = (request.method(), path(request.target()));
+        let digest = digest([policy.name.as_bytes(), &extractor, &value, method, path]);
+        Some(Self { digest: KeyDigest(digest), value })
     }
 
     /// The value as text, to be shown; cut to 256 bytes.
     pub(crate) fn shown(&self) -> Box<str> {
         let cut = &self.value[..self.value.len().min(SHOWN_BYTES)];
-        String::from_utf8_lossy(cut).into()
+        std::str::from_utf8(cut).map_or_else(|_| String::from_utf8_lossy(cut).into(), Into::into)
     }
 }
 
 /// The name of the pair whose primary has this key, target and start.
 pub(crate) fn pair_id(key: KeyDigest, primary: Option<&Request>, start: Timestamp) -> PairId {
-    let mut digest = Digester::default();
-    digest.part(&key.0.to_le_bytes());
-    digest.part(primary.map_or(&[], Request::target));
-    digest.part(&start.as_nanos().to_le_bytes());
-    PairId(u64::from_le_bytes(digest.finish()))
+    let target = primary.map_or(&[][..], Request::target);
+    let parts = [&key.0.to_le_bytes()[..], target, &start.as_nanos().to_le_bytes()];
+    PairId(digest(parts) as u64)
 }
 
 /// The path of a request target, without scheme, authority, query and fragment.
 pub(crate) fn path(target: &[u8]) -> &[u8] {
     let target = origin_form(target);
-    let end = target.iter().position(|&b| b == b'?' || b == b'#').unwrap_or(target.len());
+    let end = memchr::memchr2(b'?', b'#', target).unwrap_or(target.len());
     &target[..end]
 }
 
@@ -91,51 +115,27 @@ pub(crate) fn origin_form(target: &[u8]) -> &[u8] {
     }
 }
 
-/// BLAKE3 over parts, each with its length before it so that no two lists of parts run together.
+/// Bytes of parts that are gathered without an allocation: nearly all are fewer.
+const SHORT_BYTES: usize = 256;
+
+/// XXH3 over the lengths of all parts (u64, little-endian) and then the parts, so that no two lists
+/// of parts run together.
 ///
-/// Short lists, which are nearly all, are gathered first: hashing one slice costs half of feeding
-/// a hasher in pieces.
-struct Digester {
-    gathered: [u8; 256],
-    len: usize,
-    overflow: Option<Box<blake3::Hasher>>,
-}
-
-impl Default for Digester {
-    fn default() -> Self {
-        Self { gathered: [0; 256], len: 0, overflow: None }
+/// They are gathered first: hashing one slice costs a fraction of feeding a hasher in pieces.
+fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
+    let lens = parts.map(|part| (part.len() as u64).to_le_bytes());
+    let head = lens.as_flattened();
+    let all = parts.iter().fold(head.len(), |sum, part| sum.saturating_add(part.len()));
+    if all > SHORT_BYTES {
+        return XxHash3_128::oneshot(&[head, &parts.concat()].concat());
     }
-}
-
-impl Digester {
-    fn part(&mut self, part: &[u8]) {
-        self.update(&(part.len() as u64).to_le_bytes());
-        self.update(part);
+    let mut short = [0; SHORT_BYTES];
+    let mut at = 0;
+    for part in [head].into_iter().chain(parts) {
+        short[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
     }
-
-    fn update(&mut self, bytes: &[u8]) {
-        if self.overflow.is_none() {
-            if let Some(room) = self.gathered.get_mut(self.len..self.len + bytes.len()) {
-                room.copy_from_slice(bytes);
-                self.len += bytes.len();
-                return;
-            }
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&self.gathered[..self.len]);
-            self.overflow = Some(Box::new(hasher));
-        }
-        if let Some(hasher) = &mut self.overflow {
-            hasher.update(bytes);
-        }
-    }
-
-    fn finish<const N: usize>(&self) -> [u8; N] {
-        let digest = match &self.overflow {
-            Some(hasher) => hasher.finalize(),
-            None => blake3::hash(&self.gathered[..self.len]),
-        };
-        *digest.as_bytes().first_chunk().expect("digests are cut to at most 32 bytes")
-    }
+    XxHash3_128::oneshot(&short[..at])
 }
 
 #[cfg(test)]
@@ -187,14 +187,25 @@ mod tests {
         let shop = ServicePolicy::new("shop");
         for len in [1, 100, 200, 201, 250, 256, 300, 5000] {
             let id = "x".repeat(len);
-            let mut whole = blake3::Hasher::new();
-            for part in [&b"shop"[..], &0_u64.to_le_bytes(), id.as_bytes(), b"GET", b"/items/1"] {
-                whole.update(&(part.len() as u64).to_le_bytes());
-                whole.update(part);
-            }
-            let expected = u128::from_le_bytes(*whole.finalize().as_bytes().first_chunk().unwrap());
+            let parts = [&b"shop"[..], &0_u64.to_le_bytes(), id.as_bytes(), b"GET", b"/items/1"];
+            let lens: Vec<u8> =
+                parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes()).collect();
+            let whole = [lens, parts.concat()].concat();
+            let expected = XxHash3_128::oneshot(&whole);
             assert_eq!(digest(&shop, Sample::new(&id)), Some(KeyDigest(expected)), "{len}");
         }
+    }
+
+    #[test]
+    fn keys_made_to_crowd_one_place_of_a_table_do_not() {
+        // As they would lie in a table of 2^16 places if their own low bits chose it: all in one.
+        let crafted = (0..1_000_u64).map(|n| n << 16 | 7);
+        let spread = Spread::random();
+        let mut in_place = std::collections::HashMap::new();
+        for hash in crafted {
+            *in_place.entry(spread.of(hash) & 0xffff).or_insert(0) += 1;
+        }
+        assert!(in_place.values().all(|&keys| keys < 100), "{in_place:?}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use capture::{Evidence, Exchange, Leg, Request, ServiceId, Timestamp};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::key::{KeyDigest, origin_form};
+use crate::key::{KeyDigest, Spread, origin_form};
 use crate::recent::Recent;
 use crate::{Outcome, ShedReason, Window};
 
@@ -49,25 +49,26 @@ const SAME_START: Duration = Duration::from_millis(1);
 /// An exchange that has a key.
 #[derive(Debug)]
 pub(crate) struct Keyed {
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     pub(crate) service: ServiceId,
     pub(crate) leg: Leg,
     pub(crate) digest: KeyDigest,
-    /// The key's value, to be shown.
+    /// The key's value, to be shown; only the primary's is.
     pub(crate) key: Box<str>,
 }
 
 /// What pairing came to.
 #[derive(Debug)]
 pub(crate) enum Paired {
-    Pair { primary: Box<Keyed>, shadow: Box<Keyed> },
-    Alone(Box<Keyed>, Outcome),
+    Pair { primary: Keyed, shadow: Keyed },
+    Alone(Keyed, Outcome),
 }
 
 /// Exchanges of one key that wait, by slot.
 #[derive(Debug)]
 struct Group {
-    digest: KeyDigest,
+    /// Of the key: `KeyDigest::hash`.
+    hash: u64,
     /// In order of arrival; never empty.
     members: Members,
     /// How many of them are failed primaries.
@@ -111,7 +112,7 @@ impl Members {
 /// Where an exchange waits.
 #[derive(Debug)]
 struct Slot {
-    keyed: Option<Box<Keyed>>,
+    keyed: Option<Keyed>,
     /// Told apart from earlier tenants by the queue.
     tenancy: u32,
     bytes: usize,
@@ -122,6 +123,7 @@ struct Slot {
 pub(crate) struct Pairer {
     window: Window,
     groups: HashTable<Group>,
+    spread: Spread,
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Slot and tenancy in order of arrival, which is nearly that of their ends; those that left
@@ -142,6 +144,7 @@ impl Pairer {
         Self {
             window,
             groups: HashTable::new(),
+            spread: Spread::random(),
             slots: Vec::new(),
             free: Vec::new(),
             queue: VecDeque::new(),
@@ -155,20 +158,21 @@ impl Pairer {
     }
 
     /// Takes an exchange of the primary or the shadow leg.
-    pub(crate) fn push(&mut self, keyed: Box<Keyed>) {
-        let digest = keyed.digest;
+    pub(crate) fn push(&mut self, keyed: Keyed) {
+        let hash = keyed.digest.hash();
         if !self.shed.is_empty()
-            && let Some(reason) = self.shed.get(digest.hash())
+            && let Some(reason) = self.shed.get(hash)
         {
             self.done.push_back(Paired::Alone(keyed, Outcome::Shed(reason)));
             return;
         }
         let failed = usize::from(has_failed(&keyed));
-        let rehash = |group: &Group| group.digest.hash();
-        match self.groups.entry(digest.hash(), |group| group.digest == digest, rehash) {
+        let spread = self.spread;
+        let rehash = |group: &Group| spread.of(group.hash);
+        match self.groups.entry(spread.of(hash), |group| group.hash == hash, rehash) {
             Entry::Vacant(vacant) => {
                 let slot = occupy(&mut self.slots, &mut self.free);
-                vacant.insert(Group { digest, members: Members::One(slot), failed });
+                vacant.insert(Group { hash, members: Members::One(slot), failed });
                 self.wait(slot, keyed);
             }
             Entry::Occupied(mut group) => {
@@ -204,7 +208,8 @@ impl Pairer {
     /// with that key is shed likewise.
     pub(crate) fn push_shed(&mut self, hash: u64, reason: ShedReason) {
         self.shed.insert(hash, reason);
-        while let Ok(group) = self.groups.find_entry(hash, |group| group.digest.hash() == hash) {
+        let place = self.spread.of(hash);
+        if let Ok(group) = self.groups.find_entry(place, |group| group.hash == hash) {
             let (group, _) = group.remove();
             for &slot in group.members.as_slice() {
                 if let Some(keyed) = self.leave(slot) {
@@ -274,7 +279,7 @@ impl Pairer {
             self.queue.pop_front();
         }
         let &(slot, _) = self.queue.front()?;
-        self.slots[slot as usize].keyed.as_deref().map(|keyed| (slot, keyed))
+        self.slots[slot as usize].keyed.as_ref().map(|keyed| (slot, keyed))
     }
 
     /// Settles the group of the exchange in slot `due`, which leaves in any case: with a partner
@@ -282,8 +287,9 @@ impl Pairer {
     /// was shed, which it is with `reason` where it would have left alone.
     fn settle(&mut self, due: u32, reason: Option<ShedReason>) -> bool {
         let Some(keyed) = &self.slots[due as usize].keyed else { return false };
-        let digest = keyed.digest;
-        let Some(group) = self.groups.find(digest.hash(), |group| group.digest == digest) else {
+        let hash = keyed.digest.hash();
+        let place = self.spread.of(hash);
+        let Some(group) = self.groups.find(place, |group| group.hash == hash) else {
             return false;
         };
         if let Members::Many(members) = &group.members {
@@ -306,7 +312,7 @@ impl Pairer {
             shed = reason.is_some();
             self.done.push_back(Paired::Alone(keyed, outcome));
         }
-        self.forget_those_that_left(digest);
+        self.forget_those_that_left(hash);
         shed
     }
 
@@ -361,10 +367,11 @@ impl Pairer {
     }
 
     /// Takes the slots that were freed out of the group with this key.
-    fn forget_those_that_left(&mut self, digest: KeyDigest) {
-        let same = |group: &Group| group.digest == digest;
-        let Ok(mut entry) = self.groups.find_entry(digest.hash(), same) else { return };
-        let held = |slot: u32| self.slots[slot as usize].keyed.as_deref();
+    fn forget_those_that_left(&mut self, hash: u64) {
+        let place = self.spread.of(hash);
+        let same = |group: &Group| group.hash == hash;
+        let Ok(mut entry) = self.groups.find_entry(place, same) else { return };
+        let held = |slot: u32| self.slots[slot as usize].keyed.as_ref();
         let group = entry.get_mut();
         group.failed = 0;
         let empty = match &mut group.members {
@@ -381,7 +388,7 @@ impl Pairer {
     }
 
     fn keyed(&self, slot: u32) -> Option<&Keyed> {
-        self.slots[slot as usize].keyed.as_deref()
+        self.slots[slot as usize].keyed.as_ref()
     }
 
     /// How an exchange ends that found no partner.
@@ -400,14 +407,14 @@ impl Pairer {
         }
     }
 
-    fn pair(&mut self, one: Box<Keyed>, other: Box<Keyed>) {
+    fn pair(&mut self, one: Keyed, other: Keyed) {
         let (primary, shadow) = if one.leg == Leg::Primary { (one, other) } else { (other, one) };
         self.paired.insert(primary.digest.hash(), primary.exchange.timing.start());
         self.done.push_back(Paired::Pair { primary, shadow });
     }
 
     /// Puts `keyed` in a slot that its group names already.
-    fn wait(&mut self, slot: u32, keyed: Box<Keyed>) {
+    fn wait(&mut self, slot: u32, keyed: Keyed) {
         let held = &mut self.slots[slot as usize];
         held.bytes = held_bytes(&keyed);
         held.keyed = Some(keyed);
@@ -425,7 +432,7 @@ impl Pairer {
     }
 
     /// Frees a slot, which its group must not name any longer than the caller does.
-    fn leave(&mut self, slot: u32) -> Option<Box<Keyed>> {
+    fn leave(&mut self, slot: u32) -> Option<Keyed> {
         let held = &mut self.slots[slot as usize];
         let keyed = held.keyed.take()?;
         held.tenancy = held.tenancy.wrapping_add(1);
@@ -451,7 +458,7 @@ fn partner_at_once(group: &Group, slots: &[Slot], keyed: &Keyed) -> Option<u32> 
         .members
         .as_slice()
         .iter()
-        .filter_map(|&slot| Some((slot, slots[slot as usize].keyed.as_deref()?)))
+        .filter_map(|&slot| Some((slot, slots[slot as usize].keyed.as_ref()?)))
         .filter(|(_, other)| other.leg != keyed.leg)
         .map(|(slot, other)| {
             let (primary, shadow) =
@@ -493,7 +500,7 @@ pub(crate) fn asks_the_same(one: &Request, other: &Request) -> bool {
 /// Whether this is a primary that a proxy may have given up and tried again: a server error, or no
 /// whole answer.
 fn has_failed(keyed: &Keyed) -> bool {
-    let Exchange { response, evidence, .. } = &keyed.exchange;
+    let Exchange { response, evidence, .. } = &*keyed.exchange;
     let answered = response.as_ref().is_some_and(|response| response.status < 500);
     let broken = matches!(evidence, Evidence::Reset | Evidence::ProxyAborted | Evidence::TimedOut);
     keyed.leg == Leg::Primary && (!answered || broken)
@@ -507,7 +514,7 @@ fn held_bytes(keyed: &Keyed) -> usize {
     let response = keyed.exchange.response.as_ref().map_or(0, |response| {
         response.fields.held_bytes() + response.trailers.held_bytes() + response.body.held_bytes()
     });
-    size_of::<Keyed>() + keyed.key.len() + request + response
+    size_of::<Keyed>() + size_of::<Exchange>() + keyed.key.len() + request + response
 }
 
 #[cfg(test)]

@@ -5,12 +5,16 @@ use std::time::Duration;
 use capture::Timestamp;
 use hashbrown::HashTable;
 
-/// Values by pair key (the 64 bits of it that [`crate::Judge::key_hash`] gives), forgotten after two to three spans of time, or earlier when a generation
-/// is full: generations are dropped whole, so that forgetting costs nothing per key.
+use crate::key::Spread;
+
+/// Values by pair key (the 64 bits of it that [`crate::Judge::key_hash`] gives), forgotten after two
+/// to three spans of time, or earlier when a generation is full: generations are dropped whole, so
+/// that forgetting costs nothing per key.
 #[derive(Debug)]
 pub(crate) struct Recent<T> {
     /// The youngest first.
     generations: [HashTable<(u64, T)>; 3],
+    spread: Spread,
     /// When the youngest began.
     since: Timestamp,
     span: Duration,
@@ -21,7 +25,13 @@ pub(crate) struct Recent<T> {
 impl<T: Copy> Recent<T> {
     /// Remembers at least `cap` keys for at least two `span`s, unless more than that come.
     pub(crate) fn new(span: Duration, cap: usize) -> Self {
-        Self { generations: Default::default(), since: Timestamp::ZERO, span, cap: cap.max(1) }
+        Self {
+            generations: Default::default(),
+            spread: Spread::random(),
+            since: Timestamp::ZERO,
+            span,
+            cap: cap.max(1),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,17 +43,24 @@ impl<T: Copy> Recent<T> {
         if self.generations[0].len() >= self.cap {
             self.turn();
         }
-        self.generations[0]
-            .entry(hash, |&(known, _)| known == hash, |&(known, _)| known)
+        let spread = self.spread;
+        let youngest = &mut self.generations[0];
+        if youngest.len() == youngest.capacity() {
+            // Fourfold: moving scattered keys costs more than finding room for them.
+            youngest.reserve(3 * youngest.len(), |&(known, _)| spread.of(known));
+        }
+        youngest
+            .entry(spread.of(hash), |&(known, _)| known == hash, |&(known, _)| spread.of(known))
             .and_modify(|(_, known)| *known = value)
             .or_insert((hash, value));
     }
 
     /// What was remembered last for the key with this hash (`KeyDigest::hash`).
     pub(crate) fn get(&self, hash: u64) -> Option<T> {
+        let place = self.spread.of(hash);
         self.generations
             .iter()
-            .find_map(|keys| keys.find(hash, |&(known, _)| known == hash))
+            .find_map(|keys| keys.find(place, |&(known, _)| known == hash))
             .map(|&(_, value)| value)
     }
 

@@ -79,8 +79,7 @@ fn record(histogram: &mut Option<Histogram<u32>>, span: Option<(Timestamp, Times
         *histogram = Histogram::new_with_bounds(1, LATENCY_MAX_US, 2).ok();
     }
     if let Some(histogram) = histogram {
-        let micros = u64::try_from(to.since(from).as_micros()).unwrap_or(LATENCY_MAX_US);
-        histogram.saturating_record(micros.clamp(1, LATENCY_MAX_US));
+        histogram.saturating_record(to.micros_since(from).clamp(1, LATENCY_MAX_US));
     }
 }
 
@@ -142,9 +141,12 @@ impl Rollups {
         counts.request_bodies_equal += u64::from(request_bodies_equal);
         for Suppressed { rule, count } in suppressed {
             let count = u64::from(*count);
-            match counts.suppressed.iter_mut().find(|(known, _)| known == rule) {
-                Some((_, sum)) => *sum += count,
-                None => counts.suppressed.push((Arc::clone(rule), count)),
+            let known = &mut counts.suppressed;
+            // Nearly always it is the same name at the same address.
+            let at = known.iter().position(|(name, _)| Arc::ptr_eq(name, rule));
+            match at.or_else(|| known.iter().position(|(name, _)| name == rule)) {
+                Some(at) => known[at].1 += count,
+                None => known.push((Arc::clone(rule), count)),
             }
         }
     }

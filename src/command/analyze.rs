@@ -53,6 +53,7 @@ fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
             )));
         }
     }
+    config.key_logs.extend(args.key_logs.iter().cloned());
     for service in &mut config.services {
         service.mirror = args.mirror.unwrap_or(service.mirror);
         if !args.pair_by.is_empty() {

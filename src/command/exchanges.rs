@@ -4,19 +4,20 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use capture::{Evidence, Exchange, Fields, Limits, Tap, Timestamp};
+use capture::{Counters, Evidence, Exchange, Fields, Limits, Tap, Timestamp};
 use serde::Serialize;
+use tracing::warn;
 
 use crate::cli::ExchangesArgs;
 use crate::failure::Failure;
 use crate::output;
-use crate::pipeline::file::Captures;
+use crate::pipeline::file::{Captures, push_key_logs};
 
 /// Prints them in the order in which they ended.
 pub(crate) fn exchanges(args: &ExchangesArgs) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     for path in &args.captures {
-        if let Err(why) = one_file(path, args.half, &mut out)? {
+        if let Err(why) = one_file(path, args, &mut out)? {
             return output::finish(Err(why));
         }
     }
@@ -24,14 +25,20 @@ pub(crate) fn exchanges(args: &ExchangesArgs) -> Result<(), Failure> {
 }
 
 /// The exchanges of one file. The inner result is that of writing.
-fn one_file(path: &PathBuf, half: bool, out: &mut impl Write) -> Result<io::Result<()>, Failure> {
+fn one_file(
+    path: &PathBuf,
+    args: &ExchangesArgs,
+    out: &mut impl Write,
+) -> Result<io::Result<()>, Failure> {
     let file = path.display().to_string();
     let limits = Limits { sha256: true, ..Limits::default() };
     let mut tap = Tap::new(limits, Vec::new());
     let mut captures = Captures::open(std::slice::from_ref(path))?;
+    push_key_logs(&args.key_logs, &mut tap)?;
+    captures.push_keys(&mut tap)?;
     let mut write = |tap: &mut Tap| -> io::Result<()> {
         while let Some(exchange) = tap.poll() {
-            if exchange.request.is_some() || half {
+            if exchange.request.is_some() || args.half {
                 serde_json::to_writer(&mut *out, &Line::new(&file, &exchange))?;
                 out.write_all(b"\n")?;
             }
@@ -44,10 +51,30 @@ fn one_file(path: &PathBuf, half: bool, out: &mut impl Write) -> Result<io::Resu
         if let Err(why) = write(&mut tap) {
             return Ok(Err(why));
         }
+        captures.push_keys(&mut tap)?;
     }
     tap.finish();
+    let written = write(&mut tap);
     captures.report_unread();
-    Ok(write(&mut tap))
+    report_unread_connections(&file, tap.counters());
+    Ok(written)
+}
+
+/// Says which connections of the file are not among its exchanges, or not to their end.
+fn report_unread_connections(file: &str, counters: &Counters) {
+    let unread = &counters.unread;
+    for (kind, connections) in unread.iter() {
+        warn!(
+            connections,
+            server = %kind.server,
+            name = kind.name.as_deref(),
+            protocol = kind.protocol.as_deref(),
+            "{file}: not read: {}", kind.why.as_str()
+        );
+    }
+    if unread.others() > 0 {
+        warn!(connections = unread.others(), "{file}: not read, of other servers and names");
+    }
 }
 
 /// One line, field by field as the exchange format has it.
@@ -103,13 +130,13 @@ impl<'a> Line<'a> {
             dport: exchange.server.port(),
             method: request.map(|r| text(r.method())),
             uri: request.map(|r| text(r.target())),
-            version: request.map(|r| r.version.as_str()),
+            version: request.map(|r| r.version.as_str()).filter(|version| !version.is_empty()),
             host: request.and_then(|r| r.host()).map(text),
             status: response.map(|r| r.status),
             interim: &exchange.interim,
             // A head that was cut has as many fields as were seen of it: that is no count.
-            req_headers: request.filter(|_| whole_heads.0).map(|r| r.fields.len()),
-            resp_headers: response.filter(|_| whole_heads.1).map(|r| r.fields.len()),
+            req_headers: request.filter(|_| whole_heads.0).map(|r| field_count(&r.fields)),
+            resp_headers: response.filter(|_| whole_heads.1).map(|r| field_count(&r.fields)),
             req_body_len: request.map(|r| r.body.len()),
             resp_body_len: response.map(|r| r.body.len()),
             req_body_len_decoded: request_sum.map(|sum| sum.len),
@@ -129,8 +156,18 @@ impl<'a> Line<'a> {
     }
 }
 
+/// As UTF-8, or else as ISO-8859-1, which RFC 9110 §5.5 names for bytes above ASCII: no byte is
+/// lost.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().copied().map(char::from).collect(),
+    }
+}
+
+/// As reference tools count: pseudo-header fields are fields of the list that was sent.
+fn field_count(fields: &Fields) -> usize {
+    fields.len() + fields.pseudo_fields()
 }
 
 fn content_encoding(fields: &Fields) -> Option<String> {

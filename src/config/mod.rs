@@ -5,10 +5,12 @@
 //! and the text of what is in effect, whose digest every stored row carries.
 
 mod fault;
+mod limits;
 mod section;
 
 use std::fmt::Write as _;
 use std::net::ToSocketAddrs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,11 +31,17 @@ pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
 pub(crate) struct Config {
     /// Interfaces to capture on; `analyze` needs none.
     pub(crate) interfaces: Vec<String>,
+    /// Whether tunnels pass the kernel's filter.
+    pub(crate) tunnels: bool,
+    /// Capture threads per interface, over which the kernel spreads connections.
+    pub(crate) threads: NonZeroUsize,
     /// Bytes captured per packet.
     pub(crate) snaplen_bytes: u32,
-    /// Kernel buffer per interface.
+    /// Kernel buffer per capture thread.
     pub(crate) kernel_buffer_bytes: u32,
-    /// Bounds of the tap.
+    /// Files that tell TLS keys, read as they grow.
+    pub(crate) key_logs: Vec<PathBuf>,
+    /// Bounds of the tap: of each, where there are several threads.
     pub(crate) limits: Limits,
     /// Bounds of the pairing window.
     pub(crate) window: Window,
@@ -127,8 +135,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
+            tunnels: false,
+            threads: NonZeroUsize::MIN,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
+            key_logs: Vec::new(),
             limits: Limits::default(),
             window: Window::default(),
             queue_exchanges: 16_384,
@@ -210,20 +221,17 @@ impl Config {
     }
 
     fn write_effective(&self, out: &mut String) -> std::fmt::Result {
-        let limits = &self.limits;
         writeln!(out, "[capture]")?;
         writeln!(out, "interfaces = {}", list(&self.interfaces))?;
+        writeln!(out, "tunnels = {}", self.tunnels)?;
+        let key_logs: Vec<String> =
+            self.key_logs.iter().map(|path| path.display().to_string()).collect();
+        writeln!(out, "keylog = {}", list(&key_logs))?;
+        writeln!(out, "threads = {}", self.threads)?;
         writeln!(out, "snaplen_bytes = {}", self.snaplen_bytes)?;
         writeln!(out, "kernel_buffer_bytes = {}", self.kernel_buffer_bytes)?;
         writeln!(out, "queue_exchanges = {}", self.queue_exchanges)?;
-        writeln!(out, "flows = {}", limits.flows)?;
-        writeln!(out, "reorder_bytes_per_flow = {}", limits.reorder_bytes_per_flow)?;
-        writeln!(out, "reorder_bytes = {}", limits.reorder_bytes)?;
-        writeln!(out, "head_bytes = {}", limits.head_bytes)?;
-        writeln!(out, "body_bytes = {}", limits.body_bytes)?;
-        writeln!(out, "body_bytes_total = {}", limits.body_bytes_total)?;
-        writeln!(out, "response_timeout_ms = {}", limits.response_timeout.as_millis())?;
-        writeln!(out, "flow_idle_timeout_ms = {}", limits.flow_idle_timeout.as_millis())?;
+        limits::write(out, &self.limits)?;
         writeln!(out, "\n[pairing]")?;
         writeln!(out, "window_ms = {}", self.window.time.as_millis())?;
         writeln!(out, "window_exchanges = {}", self.window.exchanges)?;
@@ -304,33 +312,20 @@ fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
     if let Some(twice) = captured_twice(&config.interfaces) {
         section.note(&span, twice);
     }
+    config.tunnels = section.boolean("tunnels", config.tunnels);
+    config.key_logs = unspanned(section.strings("keylog")).into_iter().map(PathBuf::from).collect();
     let mut number = |key, range, default: usize| {
         usize::try_from(section.integer(key, range, default as u64)).unwrap_or(default)
     };
     const GIB: u64 = 1 << 30;
-    let limits = &mut config.limits;
-    limits.flows = number("flows", 16..=10_000_000, limits.flows);
-    limits.reorder_bytes_per_flow =
-        number("reorder_bytes_per_flow", 65_536..=GIB, limits.reorder_bytes_per_flow);
-    limits.reorder_bytes = number("reorder_bytes", 1 << 20..=64 * GIB, limits.reorder_bytes);
-    limits.head_bytes = number("head_bytes", 1_024..=16 << 20, limits.head_bytes);
-    limits.body_bytes = number("body_bytes", 0..=GIB, limits.body_bytes);
-    limits.body_bytes_total =
-        number("body_bytes_total", 1 << 20..=64 * GIB, limits.body_bytes_total);
     config.queue_exchanges = number("queue_exchanges", 64..=10_000_000, config.queue_exchanges);
     config.snaplen_bytes =
         narrow(&mut section, "snaplen_bytes", 96..=262_144, config.snaplen_bytes);
     config.kernel_buffer_bytes =
         narrow(&mut section, "kernel_buffer_bytes", 1 << 20..=GIB, config.kernel_buffer_bytes);
-    let limits = &mut config.limits;
-    limits.response_timeout =
-        duration(&mut section, "response_timeout_ms", 100..=3_600_000, limits.response_timeout);
-    limits.flow_idle_timeout = duration(
-        &mut section,
-        "flow_idle_timeout_ms",
-        1_000..=86_400_000,
-        limits.flow_idle_timeout,
-    );
+    let threads = usize::try_from(section.integer("threads", 1..=64, 1)).unwrap_or(1);
+    config.threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+    limits::read(&mut section, &mut config.limits);
     section.finish();
 }
 
@@ -537,6 +532,13 @@ ignore = "body:/price"
     }
 
     #[test]
+    fn threads_are_at_least_one() {
+        let with = |n| GOOD.replace("[\"lo\"]", &format!("[\"lo\"]\nthreads = {n}"));
+        assert_eq!(Config::parse("config.toml", &with(4)).unwrap().threads.get(), 4);
+        assert!(faults(&with(0)).contains("config.toml:4: 'threads' must be from 1 to 64"));
+    }
+
+    #[test]
     fn the_digest_changes_with_a_rule() {
         let config = Config::parse("config.toml", GOOD).unwrap();
         let other = Config::parse("config.toml", &GOOD.replace("/price", "/prices")).unwrap();
@@ -590,7 +592,22 @@ ignore = "body:/price"
             .collect();
         let spelled_out = Config::parse("config.toml", &uncommented).unwrap();
         assert_eq!(spelled_out.effective(), example.effective());
-        assert!(uncommented.contains("\nsnaplen_bytes = "));
+        // The example has every key of [capture].
+        for line in example.effective().lines().take_while(|line| *line != "[pairing]") {
+            assert!(uncommented.lines().any(|its| its == line), "{line}");
+        }
+    }
+
+    #[test]
+    fn tunnels_are_captured_where_they_are_asked_for() {
+        let tunnels = |line: &str| {
+            let text = GOOD.replace("[capture]", &format!("[capture]\n{line}"));
+            Config::parse("config.toml", &text).map(|config| config.tunnels)
+        };
+        assert!(!tunnels("").unwrap());
+        assert!(tunnels("tunnels = true").unwrap());
+        let said = tunnels("tunnels = 1").unwrap_err().to_string();
+        assert!(said.contains("config.toml:3: 'tunnels' must be true or false"), "{said}");
     }
 
     #[test]

@@ -122,6 +122,18 @@ impl<'n, 't> Section<'n, 't> {
         }
     }
 
+    /// True or false.
+    pub(crate) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        let Some((span, value)) = self.take(key) else { return default };
+        match value.get_ref() {
+            DeValue::Boolean(value) => *value,
+            other => {
+                self.wrong_type(&span, key, "true or false", other);
+                default
+            }
+        }
+    }
+
     /// A list of strings, each with its place. `None` where there is none.
     pub(crate) fn strings(&mut self, key: &'static str) -> Option<Vec<Spanned<String>>> {
         let (span, value) = self.take(key)?;

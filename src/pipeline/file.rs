@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capture::source::file::{Merged, Reader};
+use capture::source::keylog::{KeyLogFile, KeyLogRead};
 use capture::{Packet, Tap, Timestamp};
 use indicatif::{ProgressBar, ProgressStyle};
 use store::Store;
@@ -47,6 +48,15 @@ impl Captures {
         Ok(Self { bytes: sizes.sum(), merged: Merged::new(readers).map_err(Failure::usage)? })
     }
 
+    /// Gives `tap` the keys that the captures carry before their next packet.
+    pub(crate) fn push_keys(&mut self, tap: &mut Tap) -> Result<(), Failure> {
+        let keys = self.merged.take_keys().map_err(Failure::usage)?;
+        if !keys.is_empty() {
+            tap.push_keys(&keys);
+        }
+        Ok(())
+    }
+
     /// The next packet in time.
     pub(crate) fn next(&mut self) -> Result<Option<Packet<'_>>, Failure> {
         self.merged.next().map_err(Failure::usage)
@@ -65,6 +75,20 @@ impl Captures {
     }
 }
 
+/// Gives `tap` all of the key logs at `paths`.
+pub(crate) fn push_key_logs(paths: &[PathBuf], tap: &mut Tap) -> Result<(), Failure> {
+    let mut buffer = vec![0; 64 << 10];
+    for path in paths {
+        let mut log = KeyLogFile::new(path);
+        while let KeyLogRead::Text(len) = log.read(&mut buffer).map_err(Failure::usage)? {
+            tap.push_keys(&buffer[..len]);
+        }
+        // A last line without an end is one too.
+        tap.push_keys(b"\n");
+    }
+    Ok(())
+}
+
 /// Reads `captures` through capture, judge and store; gives the store back.
 pub(crate) fn analyze(
     config: &Config,
@@ -74,6 +98,8 @@ pub(crate) fn analyze(
     let policy = Arc::new(config.policy());
     let mut verdicts = Verdicts::new(config, policy, Recorder::start(store, Patience::None)?)?;
     let mut tap = Tap::new(config.limits.clone(), config.targets());
+    push_key_logs(&config.key_logs, &mut tap)?;
+    captures.push_keys(&mut tap)?;
     let progress = progress_bar(captures.bytes);
     let (mut now, mut expired) = (Timestamp::ZERO, Timestamp::ZERO);
     let mut packets = 0_u64;
@@ -88,6 +114,7 @@ pub(crate) fn analyze(
         while let Some(exchange) = tap.poll() {
             verdicts.push(exchange)?;
         }
+        captures.push_keys(&mut tap)?;
         packets += 1;
         if packets.is_multiple_of(PROGRESS_EVERY) {
             progress.set_position(captures.merged.bytes_read());

@@ -1,4 +1,4 @@
-//! Live capture: one thread per interface, one judge, one recorder.
+//! Live capture: threads per interface, one judge, one recorder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +9,12 @@ use capture::source::live::{Interface, LiveConfig, LiveError, LiveStats};
 use capture::{Packet, Tap, Timestamp};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use store::Store;
-use tracing::error;
+use tracing::{error, info};
 
+use super::keys::{self, KeyReader, Lines};
 use super::outlet::{self, Message, Outlet, Seen};
 use super::recorder::{Patience, Recorder};
+use super::thread::spawn;
 use super::verdicts::Verdicts;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -22,6 +24,9 @@ const WAIT: Duration = Duration::from_millis(100);
 
 /// Packets taken before a capture thread looks at anything else.
 const PACKETS_AT_ONCE: usize = 4_096;
+
+/// Pieces of key logs taken before a capture thread looks at packets again.
+const KEYS_AT_ONCE: usize = 4;
 
 /// How far behind the clock an idle interface's time is set: its last packets may still be in the
 /// kernel's block, which is handed over after 100 ms at the latest.
@@ -45,15 +50,21 @@ pub(crate) struct Live {
     stop: Arc<AtomicBool>,
     captures: Vec<JoinHandle<()>>,
     judge: JoinHandle<Result<Box<dyn Store + Send>, Failure>>,
+    keys: Option<KeyReader>,
 }
 
-/// Opens every interface of `config`. From now on the kernel keeps packets for [`Live::start`].
+/// Opens every interface of `config`, once for each thread. From now on the kernel keeps packets for
+/// [`Live::start`].
 pub(crate) fn open(config: &Config) -> Result<Vec<Interface>, Failure> {
-    config.interfaces.iter().map(|name| open_one(name, config)).collect()
+    let mut handles = Vec::new();
+    for name in &config.interfaces {
+        handles.extend(open_one(name, config)?);
+    }
+    Ok(handles)
 }
 
 impl Live {
-    /// Starts the threads over open interfaces.
+    /// Starts the threads over open interfaces, one for each.
     pub(crate) fn start(
         config: &Config,
         interfaces: Vec<Interface>,
@@ -62,20 +73,26 @@ impl Live {
         let policy = Arc::new(config.policy());
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = outlet::queue(config.queue_exchanges);
+        let (keys, mut lines) = keys::start(config, interfaces.len())?.unzip();
         let mut captures = Vec::new();
         for (source, interface) in interfaces.into_iter().enumerate() {
-            let tap = Tap::new(config.limits.clone(), config.targets());
+            let mut tap = Tap::new(config.limits.clone(), config.targets());
+            let lines = lines.as_mut().and_then(Vec::pop);
+            if lines.is_some() {
+                // From now on what needs a key waits for it.
+                tap.push_keys(b"");
+            }
             let outlet = Outlet::new(source, Arc::clone(&policy), sender.clone());
             let stop = Arc::clone(&stop);
             captures.push(spawn(&format!("capture-{source}"), move || {
-                catch(interface, tap, outlet, &stop);
+                catch(interface, tap, outlet, lines, &stop);
             })?);
         }
         let sources = captures.len();
         let verdicts =
             Verdicts::new(config, policy, Recorder::start(store, Patience::WhileRunning)?)?;
         let judge = spawn("judge", move || judge(&receiver, sources, verdicts))?;
-        Ok(Self { stop, captures, judge })
+        Ok(Self { stop, captures, judge, keys })
     }
 
     /// Whether a thread has ended by itself: no interface is left, or the store cannot be used.
@@ -91,30 +108,24 @@ impl Live {
                 error!("a capture thread panicked: what it still held is lost");
             }
         }
+        if let Some(keys) = self.keys {
+            keys.stop();
+        }
         self.judge.join().unwrap_or_else(|_| {
             Err(Failure::environment("the judge panicked: what it still held is lost"))
         })
     }
 }
 
-fn spawn<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Failure> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
-        .map_err(|why| Failure::environment(format!("thread {name} cannot be started: {why}")))
-}
-
-fn open_one(name: &str, config: &Config) -> Result<Interface, Failure> {
-    let interface = Interface::open(&LiveConfig {
+fn open_one(name: &str, config: &Config) -> Result<Vec<Interface>, Failure> {
+    let live = LiveConfig {
         interface: name.to_owned(),
         snaplen_bytes: config.snaplen_bytes,
         kernel_buffer_bytes: config.kernel_buffer_bytes,
         targets: config.targets(),
-    });
-    interface.map_err(|error| match error {
+        tunnels: config.tunnels,
+    };
+    Interface::open_spread(&live, config.threads).map_err(|error| match error {
         LiveError::NotPermitted { .. } => Failure::environment(format!(
             "capture on {name} not permitted: run as root or 'setcap cap_net_raw+ep {}'",
             std::env::current_exe().map_or("tapdiff".into(), |path| path.display().to_string())
@@ -124,7 +135,13 @@ fn open_one(name: &str, config: &Config) -> Result<Interface, Failure> {
 }
 
 /// One capture thread.
-fn catch(mut interface: Interface, tap: Tap, outlet: Outlet, stop: &AtomicBool) {
+fn catch(
+    mut interface: Interface,
+    tap: Tap,
+    outlet: Outlet,
+    lines: Option<Receiver<Lines>>,
+    stop: &AtomicBool,
+) {
     let kernel = interface.stats();
     let mut catcher = Catcher { tap, outlet, kernel, now: Timestamp::ZERO };
     let mut stopped_at = None;
@@ -134,6 +151,9 @@ fn catch(mut interface: Interface, tap: Tap, outlet: Outlet, stop: &AtomicBool) 
         }
         let taken = interface.drain(PACKETS_AT_ONCE, |packet| catcher.take(packet));
         catcher.kernel = interface.stats();
+        if let Some(lines) = &lines {
+            catcher.take_keys(lines);
+        }
         let waited = taken.and_then(|taken| {
             catcher.let_time_pass(taken);
             let draining = stopped_at.map(|at: Instant| at.elapsed());
@@ -155,6 +175,13 @@ fn catch(mut interface: Interface, tap: Tap, outlet: Outlet, stop: &AtomicBool) 
             }
         }
     }
+    catcher.kernel = interface.stats();
+    info!(
+        interface = interface.name(),
+        packets = catcher.tap.counters().packets,
+        kernel_drops = catcher.kernel.kernel_drops,
+        "capture thread ended"
+    );
     catcher.close();
 }
 
@@ -171,6 +198,14 @@ impl Catcher {
         self.now = advanced(self.now, packet.at);
         self.tap.push(packet);
         self.forward();
+    }
+
+    /// Takes the keys that have come, as many as do not hold up packets.
+    fn take_keys(&mut self, lines: &Receiver<Lines>) {
+        for lines in lines.try_iter().take(KEYS_AT_ONCE) {
+            self.tap.push_keys(&lines);
+            self.forward();
+        }
     }
 
     /// After a look that found `taken` packets.

@@ -27,7 +27,11 @@ pub(crate) struct Message {
     /// Index of the capture thread.
     pub(crate) source: usize,
     /// What was seen.
-    pub(crate) exchanges: Vec<Exchange>,
+    #[expect(
+        clippy::vec_box,
+        reason = "boxed where they are made, and moved by pointer to the end"
+    )]
+    pub(crate) exchanges: Vec<Box<Exchange>>,
     /// What was seen and shed.
     pub(crate) notices: Vec<ShedNotice>,
     /// Every packet before this time has been pushed.
@@ -57,7 +61,11 @@ pub(crate) struct Outlet {
     source: usize,
     policy: Arc<Policy>,
     queue: Sender<Message>,
-    exchanges: Vec<Exchange>,
+    #[expect(
+        clippy::vec_box,
+        reason = "boxed where they are made, and moved by pointer to the end"
+    )]
+    exchanges: Vec<Box<Exchange>>,
     notices: Vec<ShedNotice>,
     /// Keys whose hash lies below this are let through.
     kept_keys: u32,
@@ -70,7 +78,7 @@ impl Outlet {
     }
 
     /// Takes one exchange. True: the message is full, and [`Outlet::flush`] is due.
-    pub(crate) fn push(&mut self, exchange: Exchange) -> bool {
+    pub(crate) fn push(&mut self, exchange: Box<Exchange>) -> bool {
         if self.kept_keys < ALL_KEYS && !self.admits(&exchange) {
             self.shed(&exchange);
         } else {
@@ -232,7 +240,7 @@ mod tests {
         let mut outlet = Outlet::new(0, policy(), sender);
         for id in 0..PAIRS {
             for leg in [Leg::Primary, Leg::Shadow] {
-                if outlet.push(exchange(id, leg)) {
+                if outlet.push(exchange(id, leg).into()) {
                     outlet.flush(Timestamp::ZERO, Seen::default());
                 }
             }
@@ -255,7 +263,7 @@ mod tests {
         let (sender, receiver) = queue(1_024);
         let mut outlet = Outlet::new(0, policy(), sender);
         for id in 0..200 {
-            if outlet.push(exchange(id, Leg::Primary)) {
+            if outlet.push(exchange(id, Leg::Primary).into()) {
                 outlet.flush(Timestamp::ZERO, Seen::default());
             }
         }

@@ -43,7 +43,7 @@ impl Verdicts {
     }
 
     /// Takes one exchange.
-    pub(crate) fn push(&mut self, exchange: Exchange) -> Result<(), Failure> {
+    pub(crate) fn push(&mut self, exchange: Box<Exchange>) -> Result<(), Failure> {
         self.judge.push(exchange);
         self.collect()
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use store::{EndpointReport, LegAccounts, Report, ServiceReport, SignatureReport};
+use store::{EndpointReport, LegAccounts, Report, ServiceReport, SignatureReport, UnreadCount};
 
 use super::printable::printable;
 use super::style::{bad, caution, good, heading, quiet};
@@ -66,7 +66,7 @@ fn write_report(
 fn why_nothing(report: &Report) -> &'static str {
     let seen = |what: fn(&ServiceReport) -> bool| report.services.iter().any(what);
     if seen(|s| s.capture.anomalies.contains_key("not_http")) {
-        "connections were seen, but none of HTTP/1.x in the clear: HTTP/2 and TLS are not read yet"
+        "connections were seen, but none that speaks HTTP"
     } else if seen(|s| s.capture.other_addresses > 0) {
         "packets were seen, but none of the primary or the shadow: do the addresses fit?"
     } else if seen(|s| s.capture.packets > 0) {
@@ -226,7 +226,38 @@ fn write_capture(out: &mut String, service: &ServiceReport) -> Written {
     if !capture.anomalies.is_empty() {
         writeln!(out, "    {}", caution(format!("anomalies: {}", counts(&capture.anomalies))))?;
     }
-    Ok(())
+    for unread in capture.unread.iter().take(LISTED) {
+        writeln!(out, "    {}", caution(not_read(unread)))?;
+    }
+    more(out, capture.unread.len())
+}
+
+/// `not read: 3 TLS connections to shop.example.com at 10.0.0.1:443 (h2): no key`
+fn not_read(unread: &UnreadCount) -> String {
+    let UnreadCount { server, name, protocol, why, connections } = unread;
+    let number = count(*connections);
+    let Some(server) = server else {
+        return format!("not read: {number} connections of further servers and names");
+    };
+    let plural = if *connections == 1 { "" } else { "s" };
+    let place = match name {
+        Some(name) => format!("{} at {server}", printable(name)),
+        None => server.clone(),
+    };
+    let protocol = protocol.as_deref().map(printable);
+    let because = |why: &str| {
+        let spoken = protocol.as_ref().map_or(String::new(), |protocol| format!(" ({protocol})"));
+        format!("not read: {number} TLS connection{plural} to {place}{spoken}: {why}")
+    };
+    match why.as_str() {
+        "tls_without_keys" => because("no key"),
+        "tls_wait_too_long" => because("no key came in time"),
+        "tls_unsupported" => because("a version or cipher suite that is not read"),
+        _ => {
+            let protocol = protocol.as_deref().unwrap_or("another protocol");
+            format!("not read: {number} connection{plural} to {place}: went on in {protocol}")
+        }
+    }
 }
 
 fn write_reconciliation<'a>(

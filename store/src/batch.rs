@@ -76,6 +76,8 @@ pub(crate) struct Endpoints {
     pub(crate) names: Vec<(ServiceId, Arc<str>)>,
     /// Names as compare has them, by service.
     index: HashMap<ServiceId, HashMap<Arc<str>, u32>>,
+    /// What was asked for last: pairs of one endpoint often come in rows, under one name.
+    last: Option<(ServiceId, Arc<str>, u32)>,
 }
 
 /// A pair that did not match.
@@ -392,13 +394,24 @@ impl Batch {
 
 impl Endpoints {
     fn intern(&mut self, service: ServiceId, name: &Arc<str>, redactor: &Redactor) -> u32 {
-        let of_service = self.index.entry(service).or_default();
-        if let Some(&index) = of_service.get(name) {
-            return index;
+        if let Some((last_service, last_name, index)) = &self.last
+            && *last_service == service
+            && Arc::ptr_eq(last_name, name)
+        {
+            return *index;
         }
-        let index = u32::try_from(self.names.len()).expect("compare bounds endpoints to thousands");
-        of_service.insert(Arc::clone(name), index);
-        self.names.push((service, redactor.label(name).into()));
+        let of_service = self.index.entry(service).or_default();
+        let index = match of_service.get(name) {
+            Some(&index) => index,
+            None => {
+                let index =
+                    u32::try_from(self.names.len()).expect("compare bounds endpoints to thousands");
+                of_service.insert(Arc::clone(name), index);
+                self.names.push((service, redactor.label(name).into()));
+                index
+            }
+        };
+        self.last = Some((service, Arc::clone(name), index));
         index
     }
 }
@@ -418,10 +431,7 @@ pub(crate) fn minute_of(at: Timestamp) -> Timestamp {
 
 fn leg_row(exchange: &Exchange) -> LegRow {
     let timing = &exchange.timing;
-    let micros = |from: Option<Timestamp>, to: Option<Timestamp>| {
-        let us = to?.since(from?).as_micros();
-        Some(u64::try_from(us).unwrap_or(u64::MAX))
-    };
+    let micros = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.micros_since(from?));
     LegRow {
         status: exchange.response.as_ref().map(|response| response.status),
         first_byte_us: micros(timing.request_last, timing.response_first),

@@ -220,28 +220,35 @@ fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 {
         return None;
     }
-    let mut uuid = [0; 16];
-    let mut at = 0;
-    for (i, byte) in uuid.iter_mut().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            if text[at] != b'-' {
-                return None;
-            }
-            at += 1;
-        }
-        *byte = (nibble(text[at])? << 4) | nibble(text[at + 1])?;
-        at += 2;
+    if [8, 13, 18, 23].iter().any(|&dash| text[dash] != b'-') {
+        return None;
     }
-    Some(uuid)
+    let mut uuid = [0; 16];
+    let mut seen = 0;
+    for (byte, at) in uuid.iter_mut().zip(DIGIT_PAIRS) {
+        let (high, low) = (NIBBLES[usize::from(text[at])], NIBBLES[usize::from(text[at + 1])]);
+        seen |= high | low;
+        *byte = high << 4 | low;
+    }
+    (seen < NO_NIBBLE).then_some(uuid)
 }
 
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// Where the sixteen pairs of digits of a UUID begin.
+const DIGIT_PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// Has a bit that no nibble has.
+const NO_NIBBLE: u8 = 0x80;
+
+/// By byte: the value of a lower-case hexadecimal digit.
+const NIBBLES: [u8; 256] = {
+    let mut table = [NO_NIBBLE; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    table
+};
 
 /// Appends `value` as a varint.
 pub(crate) fn put(bytes: &mut Vec<u8>, mut value: u64) {

@@ -39,7 +39,7 @@ pub use report::{
     Accounts, EndpointReport, Latencies, LeftOutReport, LegAccounts, LegLatencies, PairCounts,
     Quantiles, REPORT_SCHEMA, Report, ServiceReport, SignatureReport, SuppressedCount,
 };
-pub use run::{AgentCounters, Run};
+pub use run::{AgentCounters, Run, UnreadCount};
 pub use sqlite::SqliteStore;
 
 /// Where judged traffic is kept, and what is asked of it. Every store gives the same answers.

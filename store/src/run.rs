@@ -51,6 +51,23 @@ pub struct AgentCounters {
     pub exchanges: BTreeMap<String, u64>,
     /// Oddities of the wire and caps reached, by name; those never seen are left out.
     pub anomalies: BTreeMap<String, u64>,
+    /// Connections that were not read, or not to their end; by connections, most first.
+    pub unread: Vec<UnreadCount>,
+}
+
+/// Connections of one kind that were not read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UnreadCount {
+    /// Where they went; `None` for kinds beyond those that are counted by name.
+    pub server: Option<String>,
+    /// The host that TLS clients asked for (SNI).
+    pub name: Option<String>,
+    /// What is spoken on them: by ALPN, or as an upgrade names it.
+    pub protocol: Option<String>,
+    /// Why, by `capture::Anomaly::as_str`; empty for kinds beyond those counted by name.
+    pub why: String,
+    /// How many.
+    pub connections: u64,
 }
 
 impl AgentCounters {
@@ -80,6 +97,7 @@ impl AgentCounters {
                 .iter()
                 .map(|(anomaly, count)| (anomaly.as_str().to_owned(), count))
                 .collect(),
+            unread: unread(&tap.unread),
         }
     }
 
@@ -103,5 +121,43 @@ impl AgentCounters {
                 *mine.entry(name.clone()).or_default() += count;
             }
         }
+        for theirs in &other.unread {
+            match self.unread.iter_mut().find(|mine| mine.is_kind_of(theirs)) {
+                Some(mine) => mine.connections += theirs.connections,
+                None => self.unread.push(theirs.clone()),
+            }
+        }
+        sort(&mut self.unread);
     }
+}
+
+impl UnreadCount {
+    fn is_kind_of(&self, other: &Self) -> bool {
+        let kind = |of: &Self| Self { connections: 0, ..of.clone() };
+        kind(self) == kind(other)
+    }
+}
+
+fn unread(connections: &capture::UnreadConnections) -> Vec<UnreadCount> {
+    let mut counts: Vec<UnreadCount> = connections
+        .iter()
+        .map(|(kind, connections)| UnreadCount {
+            server: Some(kind.server.to_string()),
+            name: kind.name.as_deref().map(str::to_owned),
+            protocol: kind.protocol.as_deref().map(str::to_owned),
+            why: kind.why.as_str().to_owned(),
+            connections,
+        })
+        .collect();
+    if connections.others() > 0 {
+        let connections = connections.others();
+        let (server, name, protocol, why) = (None, None, None, String::new());
+        counts.push(UnreadCount { server, name, protocol, why, connections });
+    }
+    sort(&mut counts);
+    counts
+}
+
+fn sort(counts: &mut [UnreadCount]) {
+    counts.sort_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.cmp(b)));
 }

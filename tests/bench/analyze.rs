@@ -1,14 +1,24 @@
 //! `cargo bench --bench analyze`: pairs per CPU second of `tapdiff analyze`, against the floor.
 //!
-//! Makes a capture of 200,000 mirrored requests (once; see `traffic`), then measures in turns, as
-//! medians: the floor (libpcap and etherparse only), `analyze` without and with a store, and once
-//! each those peers that are installed. Fails when the report does not name exactly the planted
-//! differences. Options, by environment: `BENCH_PAIRS`, `BENCH_RUNS`, `BENCH_PEERS=0`.
+//! Makes captures of mirrored requests (once; see `traffic`), then measures in turns, as medians:
+//! the floor (libpcap and etherparse only), `analyze` without and with a store, and those peers
+//! that are installed. One table each: small JSON bodies, gzip (against flate2 alone), large bodies,
+//! HTTP/2 in clear, TLS 1.3 and 1.2 with their keys (against AES-128-GCM alone). Fails when a report
+//! does not name exactly the planted differences, or where allocations or instructions a pair have
+//! grown (see `counts`). Options, by environment: `BENCH_PAIRS`, `BENCH_RUNS`, `BENCH_PEERS=0`,
+//! `BENCH_COUNTS=0`.
 
+mod counts;
 mod floor;
+mod h2c;
+mod inflate;
 mod measure;
+mod messages;
 mod peers;
+mod speech;
+mod tls;
 mod traffic;
+mod unseal;
 mod wire;
 
 use std::error::Error;
@@ -19,19 +29,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use measure::Cost;
+use peers::Peer;
 use serde_json::Value;
-use traffic::{PRIMARY, Planted, Recipe, SHADOW, Written};
+use speech::Carriage;
+use tls::Version;
+use traffic::{Bodies, PRIMARY, Planted, Recipe, SHADOW, Written};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Changes when the same recipe gives other bytes: captures of another version are made anew.
-const GENERATOR: u32 = 1;
+const GENERATOR: u32 = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let first = arguments.first().and_then(|argument| argument.to_str());
     let result = match (first, arguments.get(1)) {
         (Some(floor::MODE), Some(capture)) => floor::run(capture),
+        (Some(inflate::MODE), Some(bodies)) => inflate::run(bodies),
+        (Some(unseal::MODE), Some(records)) => unseal::run(records),
+        (Some(counts::MODE), Some(capture)) => counts::run(capture),
         (Some(measure::MODE), _) => measure::child(&arguments[1..]).map_err(Into::into),
         // `cargo test --all-targets` runs benches without it: nothing to test here.
         _ if !arguments.iter().any(|argument| argument == "--bench") => Ok(()),
@@ -46,73 +62,150 @@ fn main() -> ExitCode {
     }
 }
 
+/// Pairs of the capture that is counted on: few, since callgrind takes fifty times as long.
+const COUNTED_PAIRS: u32 = 4_000;
+
 fn bench() -> Result<()> {
-    let recipe = Recipe { pairs: from_environment("BENCH_PAIRS", 200_000)?, seed: 1 };
+    let pairs = from_environment("BENCH_PAIRS", 200_000)?;
     let runs = from_environment("BENCH_RUNS", 5)?.max(1);
+    let wants = |name| std::env::var_os(name).is_none_or(|value| value != "0");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     fs::create_dir_all(&directory)?;
-    let (capture, written) = capture(recipe, &directory)?;
+    let recipe =
+        |pairs: u32, bodies, carriage| Recipe { pairs: pairs.max(1), seed: 1, bodies, carriage };
+    if wants("BENCH_COUNTS") {
+        let (capture, _) =
+            capture(recipe(COUNTED_PAIRS, Bodies::Small, Carriage::Http1), &directory)?;
+        counts::check(&capture, &directory)?;
+    }
+    for recipe in [
+        recipe(pairs, Bodies::Small, Carriage::Http1),
+        recipe(pairs / 40, Bodies::Gzip, Carriage::Http1),
+        recipe(pairs / 250, Bodies::Large, Carriage::Http1),
+        recipe(pairs / 4, Bodies::Small, Carriage::H2c),
+        recipe(pairs / 4, Bodies::Small, Carriage::Tls(Version::Tls13)),
+        recipe(pairs / 4, Bodies::Small, Carriage::Tls(Version::Tls12)),
+    ] {
+        compare(recipe, runs, wants("BENCH_PEERS"), &directory)?;
+    }
+    Ok(())
+}
+
+/// Measures everything on the capture of one recipe, and prints it.
+fn compare(recipe: Recipe, runs: u32, with_peers: bool, directory: &Path) -> Result<()> {
+    let (capture, written) = capture(recipe, directory)?;
     println!(
-        "{}: {} mirrored requests, {} packets, {} MB",
+        "\n{}: {} mirrored requests, {} packets, {} MB",
         capture.display(),
         recipe.pairs,
         written.packets,
         written.bytes / 1_000_000
     );
+    let scratch = directory.join("peers");
+    let peers = if with_peers {
+        peers::for_capture(&capture, recipe.carriage, &scratch)?
+    } else {
+        Vec::new()
+    };
+    let (installed, missing): (Vec<Peer>, Vec<Peer>) =
+        peers.into_iter().partition(|peer| peer.program.is_some());
 
     let tapdiff = Path::new(env!("CARGO_BIN_EXE_tapdiff"));
     let this = std::env::current_exe()?;
     let output = directory.join("output");
     let store = directory.join("store.db");
-    let with_store = analyze(&capture, Some(&store));
-    let without_store = analyze(&capture, None);
-
+    let alone = match (recipe.bodies, recipe.carriage) {
+        (_, Carriage::Tls(_)) => Some(("AES-128-GCM alone", unseal::MODE)),
+        (Bodies::Gzip, _) => Some(("flate2 alone", inflate::MODE)),
+        _ => None,
+    };
+    let coded = capture.with_extension("coded");
+    let keys = capture.with_extension("keys");
+    let keys = matches!(recipe.carriage, Carriage::Tls(_)).then_some(&*keys);
     let (mut floors, mut plain, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+    let mut alones = Vec::new();
+    let mut others: Vec<std::result::Result<Vec<Cost>, String>> =
+        installed.iter().map(|_| Ok(Vec::new())).collect();
     // In turns, so that a machine that grows slower does so for all of them.
     for _ in 0..runs {
         floors.push(measure::run(&this, &[floor::MODE.into(), capture.clone().into()], &output)?);
-        plain.push(measure::run(tapdiff, &without_store, &output)?);
+        if let Some((_, mode)) = alone {
+            let arguments = [mode.into(), coded.clone().into()];
+            alones.push(measure::run(&this, &arguments, &output)?);
+        }
+        plain.push(measure::run(tapdiff, &analyze(&capture, keys, None), &output)?);
         verify(&output, recipe)?;
         remove_store(&store)?;
-        stored.push(measure::run(tapdiff, &with_store, &output)?);
+        stored.push(measure::run(tapdiff, &analyze(&capture, keys, Some(&store)), &output)?);
         verify(&output, recipe)?;
+        for (peer, costs) in installed.iter().zip(&mut others) {
+            let (Some(program), Ok(known)) = (&peer.program, costs.as_mut()) else { continue };
+            match measure::run(program, &peer.arguments, &output) {
+                Ok(cost) => known.push(cost),
+                Err(error) => *costs = Err(error.to_string()),
+            }
+        }
     }
     remove_store(&store)?;
 
-    let pairs = f64::from(recipe.pairs);
     let floor = median(floors);
-    println!("\n{:<28}{:>9}{:>15}{:>10}{:>10}", "", "CPU s", "pairs/CPU s", "x floor", "peak MiB");
+    println!("{:<28}{:>9}{:>15}{:>10}{:>10}", "", "CPU s", "pairs/CPU s", "x floor", "peak MiB");
     let row = |name: &str, cost: Cost| {
         println!(
-            "{name:<28}{:>9.3}{:>15.0}{:>10.1}{:>10.0}",
+            "{name:<28}{:>9.3}{:>15.0}{:>10.2}{:>10.0}",
             cost.cpu_s,
-            pairs / cost.cpu_s,
+            f64::from(recipe.pairs) / cost.cpu_s,
             cost.cpu_s / floor.cpu_s,
             cost.peak_mib
         );
     };
+    let plain = median(plain);
     row("floor (libpcap, etherparse)", floor);
-    row("tapdiff analyze", median(plain));
+    let mut ratios = vec![format!("{:.2} x the floor", plain.cpu_s / floor.cpu_s)];
+    if let Some((name, _)) = alone {
+        let cost = median(alones);
+        row(name, cost);
+        ratios.push(format!("{:.2} x {name}", plain.cpu_s / cost.cpu_s));
+    }
+    row("tapdiff analyze", plain);
     row("tapdiff analyze --store", median(stored));
-    if std::env::var_os("BENCH_PEERS").is_none_or(|peers| peers != "0") {
-        let scratch = directory.join("peers");
-        for peer in peers::installed(&capture, &scratch)? {
-            match measure::run(&peer.program, &peer.arguments, &output) {
-                Ok(cost) => row(peer.name, cost),
-                Err(error) => println!("{:<28}  {error}", peer.name),
+    for (peer, costs) in installed.iter().zip(others) {
+        match costs {
+            Ok(costs) => {
+                let cost = median(costs);
+                row(peer.name, cost);
+                ratios.push(format!(
+                    "{} costs {:.1} x as much",
+                    peer.name,
+                    cost.cpu_s / plain.cpu_s
+                ));
             }
+            Err(error) => println!("{:<28}  {error}", peer.name),
         }
+    }
+    for peer in missing {
+        println!("{:<28}  not installed", peer.name);
+    }
+    if with_peers {
         fs::remove_dir_all(&scratch)?;
     }
     fs::remove_file(&output)?;
     let Planted { prices, tags, statuses } = recipe.planted();
-    println!("\nall found, nothing else: {prices} prices, {tags} tags, {statuses} statuses");
+    println!("tapdiff analyze: {}", ratios.join(", "));
+    println!("all found, nothing else: {prices} prices, {tags} tags, {statuses} statuses");
     Ok(())
 }
 
 /// The capture and what it holds: the one there is, if it is this recipe's, or a new one.
 fn capture(recipe: Recipe, directory: &Path) -> Result<(PathBuf, Written)> {
-    let path = directory.join(format!("mirrored-{}.pcap", recipe.pairs));
+    let carriage = match recipe.carriage {
+        Carriage::Http1 => "",
+        Carriage::H2c => "h2c-",
+        Carriage::Tls(Version::Tls12) => "tls12-",
+        Carriage::Tls(Version::Tls13) => "tls13-",
+    };
+    let name = format!("{carriage}{:?}-{}.pcap", recipe.bodies, recipe.pairs).to_lowercase();
+    let path = directory.join(name);
     let stamp_path = path.with_extension("stamp");
     let stamp = |written: Written| format!("{GENERATOR} {recipe:?} {written:?}\n");
     if let (Ok(found), Ok(metadata)) = (fs::read_to_string(&stamp_path), fs::metadata(&path)) {
@@ -127,20 +220,26 @@ fn capture(recipe: Recipe, directory: &Path) -> Result<(PathBuf, Written)> {
     }
     println!("writing {}", path.display());
     let part = path.with_extension("part");
-    let written = recipe.write(BufWriter::with_capacity(1 << 20, File::create(&part)?))?;
+    let coded = BufWriter::new(File::create(path.with_extension("coded"))?);
+    let key_log = File::create(path.with_extension("keys"))?;
+    let out = BufWriter::with_capacity(1 << 20, File::create(&part)?);
+    let written = recipe.write(out, coded, key_log)?;
     fs::rename(&part, &path)?;
     fs::write(&stamp_path, stamp(written))?;
     Ok((path, written))
 }
 
 /// The arguments of `tapdiff analyze`.
-fn analyze(capture: &Path, store: Option<&Path>) -> Vec<OsString> {
+fn analyze(capture: &Path, keys: Option<&Path>, store: Option<&Path>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = ["analyze", "--primary", PRIMARY, "--shadow", SHADOW]
         .into_iter()
         .chain(["--ignore", "header:x-backend", "--ignore", "body:/server"])
         .chain(["--ignore", "body:/generated_at", "--format", "json"])
         .map(OsString::from)
         .collect();
+    if let Some(keys) = keys {
+        arguments.extend(["--keylog".into(), keys.into()]);
+    }
     if let Some(store) = store {
         arguments.extend(["--store".into(), store.into()]);
     }

@@ -1,14 +1,23 @@
 //! Mirrored traffic as a capture file: what it holds, in time order.
 //!
-//! Small JSON answers on keep-alive connections, as a tap beside Envoy sees them: 25 connections to
-//! the primary and 25 to the shadow, one request in flight on each, acknowledgements mostly carried
-//! by data. Every answer differs in `server`, `generated_at` and `x-backend`; by the item's number
-//! some differ in what is to be found (see [`Twist`]). The same recipe gives the same bytes.
+//! JSON answers on keep-alive connections, as a tap beside Envoy sees them: 25 connections to the
+//! primary and 25 to the shadow, one request in flight on each, acknowledgements mostly carried by
+//! data. What the answers are like is the recipe's [`Bodies`], what carries them its [`Carriage`].
+//! Unless they are large, every answer differs in `server` and `generated_at`, and by the item's
+//! number some differ in what is to be found (see [`Twist`]). The same recipe gives the same bytes,
+//! where it has no TLS in it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, Write};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::messages::{Answered, Asked, Leg, SENTENCES, Twist, body, words};
+use crate::speech::{Carriage, Speech};
+use crate::tls::Party;
+use crate::unseal::Sealer;
 use crate::wire::{CaptureWriter, Connection, Sender};
 
 /// Where the primary listens.
@@ -32,7 +41,25 @@ pub(crate) struct Recipe {
     pub(crate) pairs: u32,
     /// Decides request ids, sequence numbers and times.
     pub(crate) seed: u64,
+    /// What the answers are like.
+    pub(crate) bodies: Bodies,
+    /// What carries them.
+    pub(crate) carriage: Carriage,
 }
+
+/// What answers are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// About 0.8 KB.
+    Small,
+    /// About 24 KB of words, with `content-encoding: gzip`.
+    Gzip,
+    /// 100 KB to 1 MB of words, the same on both legs: above the cap of bytes kept.
+    Large,
+}
+
+/// Bytes of a segment where an answer takes several: what Ethernet and the options leave.
+const SEGMENT_BYTES: usize = 1_448;
 
 /// How many pairs differ in what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +86,7 @@ impl Recipe {
     pub(crate) fn planted(self) -> Planted {
         let mut planted = Planted::default();
         for n in 0..self.pairs {
-            match Twist::of(n) {
+            match self.twist(n) {
                 Some(Twist::Price) => planted.prices += 1,
                 Some(Twist::Tags) => planted.tags += 1,
                 Some(Twist::Status) => planted.statuses += 1,
@@ -69,13 +96,27 @@ impl Recipe {
         planted
     }
 
-    /// Writes the capture.
+    /// Writes the capture; to `coded` what a decoder or a cipher alone is tried on, each compressed
+    /// body or record after its length (u32, little-endian); and to `key_log` the keys of TLS.
     ///
     /// # Errors
     ///
-    /// What `out` says.
-    pub(crate) fn write(self, out: impl Write) -> io::Result<Written> {
-        let mut stage = Stage::new(self, CaptureWriter::new(out)?)?;
+    /// What `out`, `coded` or `key_log` says.
+    pub(crate) fn write(
+        self,
+        out: impl Write,
+        coded: impl Write,
+        mut key_log: impl Write,
+    ) -> io::Result<Written> {
+        let party = match self.carriage {
+            Carriage::Tls(version) => Some(Party::new(version)?),
+            Carriage::Http1 | Carriage::H2c => None,
+        };
+        let mut stage = Stage::new(self, CaptureWriter::new(out)?, coded, party.as_ref())?;
+        if let Some(party) = &party {
+            key_log.write_all(party.key_log().as_bytes())?;
+            key_log.flush()?;
+        }
         // When each slot is free again: the next request goes to the first that is.
         let mut free: BinaryHeap<Reverse<(u64, u16)>> =
             (0..SLOTS).map(|slot| Reverse((10_000_000 + u64::from(slot) * 90_000, slot))).collect();
@@ -87,34 +128,10 @@ impl Recipe {
         }
         stage.finish()
     }
-}
 
-/// What the shadow gets wrong, by the item's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Twist {
-    /// The price is a cent higher: one pair in 50.
-    Price,
-    /// There are no tags: one in 100.
-    Tags,
-    /// 500 in place of 200: one in 200.
-    Status,
-}
-
-impl Twist {
-    const fn of(n: u32) -> Option<Self> {
-        match n {
-            n if n % 50 == 0 => Some(Self::Price),
-            n if n % 100 == 1 => Some(Self::Tags),
-            n if n % 200 == 2 => Some(Self::Status),
-            _ => None,
-        }
+    fn twist(self, n: u32) -> Option<Twist> {
+        if self.bodies == Bodies::Large { None } else { Twist::of(n) }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leg {
-    Primary,
-    Shadow,
 }
 
 /// One packet to come. Ordered by time, then by the order in which it was planned.
@@ -138,22 +155,31 @@ enum What {
     AnswerBody,
 }
 
-struct Stage<W: Write> {
+struct Stage<W: Write, B: Write> {
     recipe: Recipe,
     random: fastrand::Rng,
     capture: CaptureWriter<W>,
+    coded: B,
+    sealer: Sealer,
     /// The primary's, then the shadow's.
-    connections: Vec<Connection>,
+    connections: Vec<(Connection, Speech)>,
     to_come: BinaryHeap<Reverse<Event>>,
     planned: u64,
     now_ns: u64,
+    /// Time of the last packet: none is earlier than the one before it.
+    last_ns: u64,
     body: Vec<u8>,
     payload: Vec<u8>,
 }
 
-impl<W: Write> Stage<W> {
+impl<W: Write, B: Write> Stage<W, B> {
     /// Opens all connections.
-    fn new(recipe: Recipe, mut capture: CaptureWriter<W>) -> io::Result<Self> {
+    fn new(
+        recipe: Recipe,
+        mut capture: CaptureWriter<W>,
+        coded: B,
+        party: Option<&Party>,
+    ) -> io::Result<Self> {
         let mut random = fastrand::Rng::with_seed(recipe.seed);
         let mut connections = Vec::new();
         for i in 0..2 * SLOTS {
@@ -161,17 +187,29 @@ impl<W: Write> Stage<W> {
             let client = ([10, 9, 1, 1], 40_000 + i * 7);
             let (client_isn, server_isn) = (random.u32(..), random.u32(..));
             let mut connection = Connection::new(client, (server, 8080), client_isn, server_isn);
-            connection.open(&mut capture, START_S * 1_000_000_000 + u64::from(i) * 50_000)?;
-            connections.push(connection);
+            let mut at = START_S * 1_000_000_000 + u64::from(i) * 50_000;
+            connection.open(&mut capture, at)?;
+            at += 25_000;
+            let (speech, flights) = Speech::open(recipe.carriage, party)?;
+            for (sender, bytes) in flights {
+                for segment in bytes.chunks(SEGMENT_BYTES) {
+                    connection.send(&mut capture, at, sender, segment)?;
+                    at += 1_000;
+                }
+            }
+            connections.push((connection, speech));
         }
         Ok(Self {
             recipe,
             random,
             capture,
+            coded,
+            sealer: Sealer::new(),
             connections,
             to_come: BinaryHeap::new(),
             planned: 0,
             now_ns: 0,
+            last_ns: 0,
             body: Vec::with_capacity(2_048),
             payload: Vec::with_capacity(4_096),
         })
@@ -218,121 +256,97 @@ impl<W: Write> Stage<W> {
     fn write(&mut self, event: Event) -> io::Result<()> {
         let Event { at_ns, connection, n, made_ns, what, .. } = event;
         let leg = if connection < SLOTS { Leg::Primary } else { Leg::Shadow };
-        let connection = &mut self.connections[usize::from(connection)];
-        let at = START_S * 1_000_000_000 + at_ns;
+        let at = (START_S * 1_000_000_000 + at_ns).max(self.last_ns);
+        self.last_ns = at;
         self.now_ns = at_ns;
         self.payload.clear();
         let sender = if what == What::Request { Sender::Client } else { Sender::Server };
+        let has_body = matches!(what, What::Answer | What::AnswerBody);
+        let twist = self.recipe.twist(n).filter(|_| leg == Leg::Shadow);
+        if has_body || what == What::AnswerHead {
+            self.fill_body(leg, n, twist, made_ns, has_body)?;
+        }
+        let (connection, speech) = &mut self.connections[usize::from(connection)];
         match what {
             What::Ack => {}
-            What::Request => request(&mut self.payload, self.recipe.seed, leg, n)?,
+            What::Request => {
+                speech.request(Asked::new(self.recipe.seed, leg, n), &mut self.payload)?;
+            }
             What::Answer | What::AnswerHead | What::AnswerBody => {
-                self.body.clear();
-                let twist = Twist::of(n).filter(|_| leg == Leg::Shadow);
-                body(&mut self.body, leg, n, twist, START_S * 1_000_000_000 + made_ns)?;
-                if what != What::AnswerBody {
-                    head(&mut self.payload, leg, twist, made_ns, self.body.len())?;
-                }
-                if what != What::AnswerHead {
-                    self.payload.extend_from_slice(&self.body);
+                let gzip = self.recipe.bodies == Bodies::Gzip;
+                let head = (what != What::AnswerBody)
+                    .then(|| Answered::new(leg, twist, made_ns, self.body.len(), gzip));
+                let body = has_body.then_some(&self.body[..]);
+                speech.answer(head, body, &mut self.payload)?;
+            }
+        }
+        if let Some(text) = speech.sealed().filter(|_| what != What::Ack) {
+            self.sealer.seal(text, &mut self.coded)?;
+        }
+        if self.payload.len() <= SEGMENT_BYTES {
+            connection.send(&mut self.capture, at, sender, &self.payload)?;
+        } else {
+            let segments = self.payload.chunks(SEGMENT_BYTES).zip(0_u64..);
+            for (segment, i) in segments {
+                self.last_ns = at + i * 1_000 + 500;
+                connection.send(&mut self.capture, at + i * 1_000, sender, segment)?;
+                // RFC 5681 §4.2: at least every second full segment is acknowledged.
+                if i % 2 == 1 {
+                    connection.send(&mut self.capture, self.last_ns, Sender::Client, &[])?;
                 }
             }
         }
-        connection.send(&mut self.capture, at, sender, &self.payload)
+        if has_body {
+            self.payload.clear();
+            speech.credit(&mut self.payload)?;
+            if !self.payload.is_empty() {
+                connection.send(&mut self.capture, self.last_ns, Sender::Client, &self.payload)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the body of an answer, and notes it for the decoder alone where it `is_sent` now.
+    fn fill_body(
+        &mut self,
+        leg: Leg,
+        n: u32,
+        twist: Option<Twist>,
+        made_ns: u64,
+        is_sent: bool,
+    ) -> io::Result<()> {
+        self.body.clear();
+        let made = START_S * 1_000_000_000 + made_ns;
+        match self.recipe.bodies {
+            Bodies::Small => body(&mut self.body, leg, n, twist, made, SENTENCES),
+            Bodies::Gzip => {
+                let mut plain = Vec::new();
+                body(&mut plain, leg, n, twist, made, &words(n, 24_000))?;
+                let mut encoder = GzEncoder::new(&mut self.body, Compression::default());
+                encoder.write_all(&plain)?;
+                encoder.finish()?;
+                if is_sent {
+                    self.coded.write_all(&(self.body.len() as u32).to_le_bytes())?;
+                    self.coded.write_all(&self.body)?;
+                }
+                Ok(())
+            }
+            Bodies::Large => {
+                let len = 100_000 + n as usize * 7_919 % 900_000;
+                body(&mut self.body, Leg::Primary, n, None, START_S, &words(n, len))
+            }
+        }
     }
 
     fn finish(mut self) -> io::Result<Written> {
         self.write_until(u64::MAX)?;
-        for connection in &mut self.connections {
-            self.now_ns += 1_000_000;
-            connection.close(&mut self.capture, START_S * 1_000_000_000 + self.now_ns)?;
+        let mut at = (START_S * 1_000_000_000 + self.now_ns).max(self.last_ns);
+        for (connection, _) in &mut self.connections {
+            at += 1_000_000;
+            connection.close(&mut self.capture, at)?;
         }
+        self.coded.flush()?;
         let (packets, bytes) = self.capture.finish()?;
         Ok(Written { packets, bytes })
-    }
-}
-
-fn request(out: &mut Vec<u8>, seed: u64, leg: Leg, n: u32) -> io::Result<()> {
-    // The same id on both legs.
-    let id = fastrand::Rng::with_seed(seed ^ u64::from(n) << 20).u128(..);
-    let suffix = if leg == Leg::Shadow { "-shadow" } else { "" };
-    write!(
-        out,
-        "GET /api/v1/items/{n} HTTP/1.1\r\nhost: shop.example.com{suffix}\r\n\
-         user-agent: bench/1\r\naccept: application/json\r\nx-forwarded-proto: http\r\n\
-         x-envoy-external-address: 192.0.2.7\r\n\
-         x-request-id: {:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}\r\n\
-         x-envoy-expected-rq-timeout-ms: 15000\r\n",
-        id as u32,
-        (id >> 32) as u16,
-        id >> 48 & 0xfff,
-        id >> 60 & 0xfff,
-        id >> 80,
-    )?;
-    out.extend_from_slice(match leg {
-        Leg::Primary => b"x-forwarded-for: 192.0.2.7\r\n\r\n",
-        Leg::Shadow => b"x-forwarded-for: 192.0.2.7,10.9.1.1\r\nx-envoy-internal: true\r\n\r\n",
-    });
-    Ok(())
-}
-
-fn head(
-    out: &mut Vec<u8>,
-    leg: Leg,
-    twist: Option<Twist>,
-    made_ns: u64,
-    body_bytes: usize,
-) -> io::Result<()> {
-    let status = if twist == Some(Twist::Status) { "500 Internal Server Error" } else { "200 OK" };
-    // Seconds since midnight; captures end long before the next.
-    let time_s = 8 * 3_600 + 53 * 60 + 20 + made_ns / 1_000_000_000;
-    write!(
-        out,
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-backend: {}\r\n\
-         date: Thu, 09 Oct 2025 {:02}:{:02}:{:02} GMT\r\ncontent-length: {body_bytes}\r\n\r\n",
-        name(leg),
-        time_s / 3_600,
-        time_s / 60 % 60,
-        time_s % 60,
-    )
-}
-
-fn body(out: &mut Vec<u8>, leg: Leg, n: u32, twist: Option<Twist>, made_ns: u64) -> io::Result<()> {
-    let server = name(leg);
-    if twist == Some(Twist::Status) {
-        return write!(
-            out,
-            "{{\"error\":\"injected\",\"id\":{n},\"server\":\"{server}\",\"generated_at\":{made_ns}}}"
-        );
-    }
-    let cents = 100 + n + u32::from(twist == Some(Twist::Price));
-    write!(
-        out,
-        "{{\"id\":{n},\"name\":\"item-{n}\",\"price\":{}.{:02},",
-        cents / 100,
-        cents % 100
-    )?;
-    if twist != Some(Twist::Tags) {
-        out.extend_from_slice(b"\"tags\":[\"alpha\",\"beta\",\"gamma\"],");
-    }
-    write!(
-        out,
-        "\"attrs\":{{\"color\":\"c{}\",\"weight\":{},\"stock\":{},\
-         \"nested\":{{\"a\":[1,2,3,{}],\"b\":null,\"c\":true}}}},\"description\":\"",
-        n % 16,
-        n % 97,
-        n % 1_009,
-        n % 7,
-    )?;
-    for _ in 0..12 {
-        out.extend_from_slice(b"the quick brown fox jumps over the lazy dog; ");
-    }
-    write!(out, "\",\"server\":\"{server}\",\"generated_at\":{made_ns}}}")
-}
-
-const fn name(leg: Leg) -> &'static str {
-    match leg {
-        Leg::Primary => "primary",
-        Leg::Shadow => "shadow",
     }
 }

@@ -16,7 +16,7 @@ use crate::support::shop::{self, IGNORE};
 use crate::support::{tapdiff, workspace_root};
 
 /// Nothing is missing in these: every exchange is there, and every pair can be judged.
-const WHOLE: [&str; 14] = [
+const WHOLE: [&str; 19] = [
     "h1_any_bridge_duplicates.pcap",
     "h1_any_sll2.pcap",
     "h1_ipv6_lo.pcap",
@@ -31,6 +31,11 @@ const WHOLE: [&str; 14] = [
     "h1_nsec.pcap",
     "h1_vlan100.pcap",
     "h1_zipkin_tracing.pcap",
+    "h2c_mix.pcap",
+    "tls12_h1.pcap",
+    "tls12_h2.pcap",
+    "tls13_h1.pcap",
+    "tls13_h2.pcap",
 ];
 
 #[test]
@@ -335,12 +340,19 @@ fn analyze_command(files: &[&str], outcomes: &Outcomes) -> std::process::Command
         Some((ip, port)) if ip.contains(':') => format!("[{ip}]:{port}"),
         _ => address.to_owned(),
     };
-    tapdiff::analyze_command(
+    let mut command = tapdiff::analyze_command(
         &bracketed(&outcomes.primary),
         &bracketed(&outcomes.shadow),
         &IGNORE,
         &captures,
-    )
+    );
+    for capture in &captures {
+        let keys = capture.with_extension("keys.log");
+        if keys.exists() {
+            command.arg("--keylog").arg(keys);
+        }
+    }
+    command
 }
 
 fn not_zero<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {

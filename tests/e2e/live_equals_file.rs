@@ -63,7 +63,7 @@ fn live_and_from_file_the_same_traffic_gives_the_same_report() {
 
 /// What has to be equal: all that a service reports but the counters of the capture itself, which
 /// count packets by where they came from.
-fn shape(report: &Value) -> Value {
+pub(crate) fn shape(report: &Value) -> Value {
     let mut service = report::service(report).clone();
     let keys = service.as_object_mut().expect("a service is an object");
     keys.remove("capture");
@@ -74,7 +74,7 @@ fn shape(report: &Value) -> Value {
 ///
 /// The kernel stamps a packet for each socket that captures it, some hundred nanoseconds apart.
 /// So times are close instead of equal, and ids of pairs, which have their start in them, differ.
-fn differences(path: &str, live: &Value, file: &Value, found: &mut Vec<String>) {
+pub(crate) fn differences(path: &str, live: &Value, file: &Value, found: &mut Vec<String>) {
     let key = path.rsplit('/').next().unwrap_or_default();
     let equal = match (live, file) {
         (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {

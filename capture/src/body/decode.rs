@@ -33,7 +33,7 @@ pub fn decode<'a>(
     content_encoding: Option<&[u8]>,
     limit: u64,
 ) -> Result<Cow<'a, [u8]>, DecodeError> {
-    if kept.is_empty() {
+    if kept.is_empty() || content_encoding.is_none() {
         return Ok(Cow::Borrowed(kept));
     }
     let mut decoder = Decoder::new(content_encoding.into_iter(), limit)?;
@@ -71,6 +71,13 @@ impl DecodedHasher {
             encoded_len: 0,
             len: 0,
         }
+    }
+
+    /// Bytes of memory held, near enough: each coding's output and its window of deflate. Windows
+    /// of brotli and zstd grow with what was sent (to 16 and 8 MiB at the most).
+    pub(super) fn held_bytes(&self) -> usize {
+        let stages = self.decoder.as_ref().map_or(0, |decoder| decoder.stages.len());
+        size_of::<Self>() + stages * (Decoder::OUTPUT_BYTES + (32 << 10))
     }
 
     /// Takes the next bytes as sent.

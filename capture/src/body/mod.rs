@@ -6,8 +6,9 @@
 //!
 //! Invariants:
 //! - What is kept is a prefix of the entity, without holes: nothing is kept after a missing byte.
-//! - A body not wholly kept, but wholly seen, carries the BLAKE3 digest of all of it. One with
-//!   missing bytes carries none and is equal to nothing.
+//! - A body not wholly kept, but wholly seen, carries the BLAKE3 digest of all of it, unless the
+//!   budget had no room for a hasher. One with missing bytes carries none. Without a digest it is
+//!   equal to nothing, and its exchange is not `Complete`.
 //! - Bytes held by unfinished bodies are charged to `Context::body_bytes`, and given back by
 //!   `BodyBuilder::finish`: a builder is always finished, never just dropped.
 
@@ -83,6 +84,12 @@ impl Body {
         self.kept.len() as u64 == self.len
     }
 
+    /// Whether all its bytes are known, by themselves or by their digest, as far as they were seen:
+    /// not where the budget left room for neither.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_whole() || self.missing > 0 || self.digest_taken().is_some()
+    }
+
     /// The body of a message that has none.
     pub(crate) fn none(limits: &Limits) -> Self {
         let sums = limits.sha256.then(|| {
@@ -136,11 +143,11 @@ impl Body {
     }
 
     fn digest(&self) -> Option<[u8; 32]> {
-        if self.is_whole() {
-            Some(blake3::hash(&self.kept).into())
-        } else {
-            self.sums.as_ref().and_then(|sums| sums.digest)
-        }
+        if self.is_whole() { Some(blake3::hash(&self.kept).into()) } else { self.digest_taken() }
+    }
+
+    fn digest_taken(&self) -> Option<[u8; 32]> {
+        self.sums.as_ref().and_then(|sums| sums.digest)
     }
 }
 
@@ -156,7 +163,10 @@ pub(crate) struct BodyBuilder {
     missing: u64,
     /// There from the moment that not all is kept.
     hasher: Option<BlockHasher>,
+    /// There is no room for a digest either: only the length is taken.
+    counts_only: bool,
     decoding: Option<Box<DecodedHasher>>,
+    decoding_charged: bool,
     /// Bytes charged to [`Context::body_bytes`].
     charged: usize,
 }
@@ -175,11 +185,18 @@ impl BodyBuilder {
             len: 0,
             missing: 0,
             hasher: None,
+            counts_only: false,
+            decoding_charged: false,
             decoding: limits
                 .sha256
                 .then(|| Box::new(DecodedHasher::new(fields, limits.decoded_bytes))),
             charged: 0,
         }
+    }
+
+    /// The same without sums: for a message whose head leaves in doubt what the entity is.
+    pub(crate) fn without_sums(self) -> Self {
+        Self { decoding: None, ..self }
     }
 
     /// Takes the next bytes.
@@ -188,8 +205,9 @@ impl BodyBuilder {
         if self.missing > 0 {
             return;
         }
-        if let Some(decoding) = &mut self.decoding {
-            decoding.push(bytes);
+        self.decode(bytes, cx);
+        if self.counts_only {
+            return;
         }
         if let Some(hasher) = &mut self.hasher {
             hasher.push(bytes);
@@ -205,10 +223,38 @@ impl BodyBuilder {
         };
         self.kept.extend_from_slice(&bytes[..keep]);
         if keep < bytes.len() {
+            if *cx.body_bytes + BlockHasher::HELD_BYTES > Self::with_hashers(cx.limits) {
+                cx.anomalies.note(Anomaly::BodyBudgetReached);
+                self.counts_only = true;
+                return;
+            }
             let mut hasher = BlockHasher::new(&self.kept);
             hasher.push(&bytes[keep..]);
             self.charge(BlockHasher::HELD_BYTES, cx);
             self.hasher = Some(hasher);
+        }
+    }
+
+    /// The budget, and what hashers may take beyond it: they are what is left of a body when the
+    /// budget is spent.
+    fn with_hashers(limits: &Limits) -> usize {
+        limits.body_bytes_total + (limits.body_bytes_total / 4).max(16 * BlockHasher::HELD_BYTES)
+    }
+
+    /// Takes bytes into the sums, if there is room for a decoder.
+    fn decode(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let Some(decoding) = &mut self.decoding else { return };
+        if !std::mem::replace(&mut self.decoding_charged, true) {
+            let cost = decoding.held_bytes();
+            if *cx.body_bytes + cost > Self::with_hashers(cx.limits) {
+                cx.anomalies.note(Anomaly::BodyBudgetReached);
+                self.decoding = None;
+                return;
+            }
+            self.charge(cost, cx);
+        }
+        if let Some(decoding) = &mut self.decoding {
+            decoding.push(bytes);
         }
     }
 
@@ -320,6 +366,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::keylog::KeyLog;
     use crate::{Anomalies, FieldsBuilder};
 
     /// Builds a body from pieces under `limits`; returns it, the most that was charged, and what
@@ -340,6 +387,7 @@ mod tests {
     ) -> (Body, usize, Anomalies) {
         let (mut anomalies, mut body_bytes, mut out) = (Anomalies::default(), 0, VecDeque::new());
         let mut cx = Context {
+            keys: &KeyLog::default(),
             limits,
             anomalies: &mut anomalies,
             body_bytes: &mut body_bytes,
@@ -404,6 +452,7 @@ mod tests {
         let limits = Limits::default();
         let (mut anomalies, mut body_bytes, mut out) = (Anomalies::default(), 0, VecDeque::new());
         let mut cx = Context {
+            keys: &KeyLog::default(),
             limits: &limits,
             anomalies: &mut anomalies,
             body_bytes: &mut body_bytes,

@@ -35,6 +35,8 @@ pub(super) enum BodyPlan {
     None,
     /// There is one. `undecoded`: under a transfer coding that is not undone here.
     Some { framing: Framing, undecoded: bool },
+    /// There is one, of the last of several lengths that differ.
+    Doubtful(u64),
     /// It cannot be told where it ends.
     Unknown,
 }
@@ -47,6 +49,7 @@ impl BodyPlan {
             None => Self::None,
             // Item 4: where chunked is not the final coding, the length of a request is unknown.
             Some(Self::Some { framing: Framing::UntilClose, .. }) => Self::Unknown,
+            Some(_) if head.framing.coding == TransferCoding::ChunkedUnder => Self::Unknown,
             Some(plan) => plan,
         }
     }
@@ -65,9 +68,17 @@ impl BodyPlan {
         if method == Method::Connect && matches!(head.status, 200..=299) {
             return Self::None;
         }
-        // Item 8: without either field it ends with the connection.
-        Self::of_fields(head.framing, anomalies)
-            .unwrap_or(Self::Some { framing: Framing::UntilClose, undecoded: false })
+        match Self::of_fields(head.framing, anomalies) {
+            // Item 8: without either field it ends with the connection.
+            None => Self::Some { framing: Framing::UntilClose, undecoded: false },
+            // Item 5 has the response discarded. Ours: where it says that the connection ends with
+            // it, that is where its body ends at the latest.
+            Some(Self::Unknown | Self::Doubtful(_)) if head.framing.closes => {
+                Self::Some { framing: Framing::UntilClose, undecoded: true }
+            }
+            Some(Self::Doubtful(_)) => Self::Unknown,
+            Some(plan) => plan,
+        }
     }
 
     /// What the two fields say, or `None` where there is neither.
@@ -76,7 +87,7 @@ impl BodyPlan {
         if fields.coding != TransferCoding::Absent && fields.length != ContentLength::Absent {
             anomalies.note(Anomaly::LengthAndTransferEncoding);
         }
-        if matches!(fields.coding, TransferCoding::ChunkedOver | TransferCoding::Unknown) {
+        if !matches!(fields.coding, TransferCoding::Absent | TransferCoding::Chunked) {
             anomalies.note(Anomaly::UnknownTransferEncoding);
         }
         let chunked = || Framing::Chunked(Chunked::new());
@@ -84,7 +95,7 @@ impl BodyPlan {
             (TransferCoding::Chunked, _) => {
                 Some(Self::Some { framing: chunked(), undecoded: false })
             }
-            (TransferCoding::ChunkedOver, _) => {
+            (TransferCoding::ChunkedOver | TransferCoding::ChunkedUnder, _) => {
                 Some(Self::Some { framing: chunked(), undecoded: true })
             }
             // Item 4: a response under other codings ends with the connection.
@@ -94,6 +105,10 @@ impl BodyPlan {
             (TransferCoding::Absent, ContentLength::Bad) => {
                 anomalies.note(Anomaly::BadContentLength);
                 Some(Self::Unknown)
+            }
+            (TransferCoding::Absent, ContentLength::Differing(last)) => {
+                anomalies.note(Anomaly::BadContentLength);
+                Some(Self::Doubtful(last))
             }
             (TransferCoding::Absent, ContentLength::Known(0)) => Some(Self::None),
             (TransferCoding::Absent, ContentLength::Known(length)) => {

@@ -1,7 +1,8 @@
 //! One direction of a connection: where in its message it is, and the body being taken.
 
 use super::framing::{Framing, Piece};
-use super::head::{HeadBuffer, Parsed, Scanned, parse_trailers};
+use super::head::{Parsed, parse_trailers};
+use super::head_buffer::{HeadBuffer, Scanned};
 use crate::body::BodyBuilder;
 use crate::context::Context;
 use crate::reassembly::Chunk;
@@ -22,6 +23,8 @@ pub(super) struct Half {
     /// Takes the body in progress; `None` where it belongs to nobody.
     body: Option<BodyBuilder>,
     trailers: Fields,
+    /// Peers may see the message in progress end elsewhere: what follows it has no certain place.
+    pub(super) doubtful: bool,
     /// Header fields of the last message: the next one has about as many.
     pub(super) expected_fields: usize,
 }
@@ -91,6 +94,7 @@ impl Half {
             head: HeadBuffer::default(),
             body: None,
             trailers: Fields::default(),
+            doubtful: false,
             expected_fields: 12,
         }
     }
@@ -151,6 +155,7 @@ impl Half {
             Parsed::Done { head: (trailers, notes), .. } => {
                 notes.anomalies.iter().for_each(|&anomaly| cx.anomalies.note(anomaly));
                 self.trailers = trailers;
+                self.doubtful |= notes.doubtful;
                 (used, Taken::Ended { line_lost: notes.line_lost })
             }
             Parsed::Bad(anomaly) => (used, Taken::Broken(anomaly)),

@@ -7,11 +7,14 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `head` | start lines, field lines, trailers |
+//! | `start_line` | request lines and status lines |
+//! | `head` | field lines, trailers, what they say of the body |
+//! | `head_buffer` | where a head ends that comes in pieces |
 //! | `framing` | where a body ends, the chunked coding |
 //! | `half` | one direction: where in its message it is |
 //! | `requests`, `responses` | what each direction's messages do to the connection |
 //! | `resync` | what acknowledgements tell after a loss |
+//! | `words`, `notes` | where a byte is in a short text; what a head says against itself |
 //!
 //! Invariants:
 //! - An exchange leaves once: when both its messages are whole, or when no more can come of it.
@@ -24,9 +27,13 @@
 mod framing;
 mod half;
 mod head;
+mod head_buffer;
+mod notes;
 mod requests;
 mod responses;
 mod resync;
+mod start_line;
+mod words;
 
 use std::collections::VecDeque;
 
@@ -36,7 +43,7 @@ use resync::Turns;
 
 use crate::context::Context;
 use crate::flow::{Direction, FlowInfo};
-use crate::reassembly::{Chunk, Gap, GapCause};
+use crate::reassembly::{Chunk, Extent, Gap, GapCause};
 use crate::{Anomaly, Evidence, Exchange, Limits, Protocol, Timestamp, Timing};
 
 /// One connection: both directions, and the requests that wait for responses.
@@ -47,6 +54,8 @@ pub(crate) struct Connection {
     responses: Half,
     /// Requests in the order sent; responses come in the same order.
     waiting: VecDeque<Open>,
+    /// Sum of what the exchanges in `waiting` and `stray` weigh.
+    weight: usize,
     /// Requests that were given up, older than any that waits: their responses come first.
     abandoned: VecDeque<Owed>,
     /// The request that is being received is the last of `waiting`; otherwise it was given up.
@@ -54,7 +63,7 @@ pub(crate) struct Connection {
     /// Whom the response in progress belongs to.
     answering: Answering,
     /// A response in progress whose request was not seen.
-    stray: Option<Box<Open>>,
+    stray: Option<Open>,
     /// The head being received was answered before it was whole.
     head_answered: bool,
     /// The last response was a 1xx: a final one is still to come.
@@ -63,22 +72,39 @@ pub(crate) struct Connection {
     /// A whole start line was seen.
     spoke_http: bool,
     client_closed: bool,
+    /// The connection goes on in HTTP/2.
+    handover: Option<Box<Handover>>,
+}
+
+/// What the next protocol of a connection takes over.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    /// The exchange that the next protocol answers.
+    pub(crate) exchange: Box<Exchange>,
+    /// How many bytes of the chunk were still HTTP/1.
+    pub(crate) used: usize,
 }
 
 /// An exchange that has not left yet.
 #[derive(Debug)]
 struct Open {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     method: Method,
     asked: FirstByte,
     /// Nothing more of the request will come.
     request_done: bool,
     /// Nothing more of the response will come.
     response_done: bool,
+    /// It is known to be a request; otherwise only a response shows it.
+    shown: bool,
     /// The first thing that speaks against `Complete`.
     blemish: Option<Evidence>,
     /// When its last byte came.
     active: Timestamp,
+    /// Bytes of heads and trailers counted for it in [`Connection::weight`].
+    weight: usize,
+    /// Bytes of finished bodies counted for it in [`Context::body_bytes`].
+    body_weight: usize,
 }
 
 /// What is left of a request that was given up.
@@ -101,7 +127,7 @@ enum Answering {
 
 impl Open {
     fn new(info: &FlowInfo, at: Timestamp) -> Self {
-        let exchange = Exchange {
+        let exchange = Box::new(Exchange {
             origin: info.origin,
             client: info.client,
             server: info.server,
@@ -113,15 +139,18 @@ impl Open {
             upgrade: None,
             timing: Timing::default(),
             evidence: Evidence::Complete,
-        };
+        });
         Self {
             exchange,
             method: Method::Other,
             asked: FirstByte::default(),
             request_done: false,
             response_done: false,
+            shown: true,
             blemish: None,
             active: at,
+            weight: 0,
+            body_weight: 0,
         }
     }
 
@@ -133,8 +162,24 @@ impl Open {
         self.request_done && self.response_done
     }
 
-    /// Sends it off, with its own blemish or else with `label`.
+    /// Counts what it holds now; returns how much more than before that is, bodies left out.
+    fn weigh(&mut self, cx: &mut Context<'_>) -> isize {
+        let bodies = self.exchange.body_bytes();
+        *cx.body_bytes = (*cx.body_bytes + bodies).saturating_sub(self.body_weight);
+        self.body_weight = bodies;
+        let heads = size_of::<Self>() + self.exchange.head_bytes();
+        let more = heads as isize - self.weight as isize;
+        self.weight = heads;
+        more
+    }
+
+    /// Sends it off, with its own blemish or else with `label`; what never was shown to be a
+    /// request is none.
     fn leave(mut self, label: Evidence, cx: &mut Context<'_>) {
+        *cx.body_bytes = cx.body_bytes.saturating_sub(self.body_weight);
+        if !self.shown && self.exchange.response.is_none() {
+            return;
+        }
         self.exchange.evidence = self.blemish.unwrap_or(label);
         cx.out.push_back(self.exchange);
     }
@@ -152,6 +197,7 @@ impl Connection {
             requests: start(),
             responses: start(),
             waiting: VecDeque::new(),
+            weight: 0,
             abandoned: VecDeque::new(),
             request_waits: false,
             answering: Answering::Nobody,
@@ -161,11 +207,18 @@ impl Connection {
             turns: if info.late_join { Turns::late_join() } else { Turns::default() },
             spoke_http: false,
             client_closed: false,
+            handover: None,
         }
     }
 
-    /// Takes the next bytes of a direction.
-    pub(crate) fn push(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    /// Takes the next bytes of a direction. Where it returns a [`Handover`] nothing more of the
+    /// connection is HTTP/1.
+    pub(crate) fn push(
+        &mut self,
+        direction: Direction,
+        chunk: Chunk<'_>,
+        cx: &mut Context<'_>,
+    ) -> Option<Box<Handover>> {
         match direction {
             Direction::ToServer => self.push_requests(&chunk, cx),
             Direction::ToClient => self.push_responses(&chunk, cx),
@@ -173,6 +226,43 @@ impl Connection {
         let half = self.half_mut(direction);
         half.next = chunk.offset + chunk.bytes.len() as u64;
         half.last_at = chunk.at;
+        self.handover.take()
+    }
+
+    /// Whether anything of HTTP/1 was seen on it.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.spoke_http
+    }
+
+    /// Bytes of memory held, bodies left out: they have a budget of their own.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.requests.head.held_bytes()
+            + self.responses.head.held_bytes()
+            + self.waiting.capacity() * size_of::<Open>()
+            + self.abandoned.capacity() * size_of::<Owed>()
+            + self.weight
+    }
+
+    /// The same, counted anew.
+    #[cfg(test)]
+    pub(crate) fn held_bytes_recounted(&self) -> usize {
+        let weigh = |open: &Open| size_of::<Open>() + open.exchange.head_bytes();
+        let waiting: usize = self.waiting.iter().map(weigh).sum();
+        let stray = self.stray.as_ref().map_or(0, weigh);
+        self.held_bytes() - self.weight + waiting + stray
+    }
+
+    /// Counts what the exchange of the message in progress holds now.
+    fn weigh_owner(&mut self, direction: Direction, cx: &mut Context<'_>) {
+        let more = self.owner(direction).map_or(0, |open| open.weigh(cx));
+        self.weight = self.weight.wrapping_add_signed(more);
+    }
+
+    /// Sends an exchange off that was counted.
+    fn send(&mut self, open: Open, label: Evidence, cx: &mut Context<'_>) {
+        self.weight = self.weight.saturating_sub(open.weight);
+        open.leave(label, cx);
     }
 
     /// The next bytes of a direction will never come.
@@ -182,7 +272,11 @@ impl Connection {
             GapCause::SnapLen => Evidence::Truncated,
         };
         let end = gap.offset + gap.len;
-        match self.half_mut(direction).miss(gap.len) {
+        let missed = match gap.extent {
+            Extent::Exact => self.half_mut(direction).miss(gap.len),
+            Extent::Estimated => Missed::Lost,
+        };
+        match missed {
             missed @ (Missed::Inside | Missed::Ended { .. }) => {
                 if let Some(open) = self.owner(direction) {
                     open.blemish(cause);
@@ -265,7 +359,7 @@ impl Connection {
         match (direction, self.answering) {
             (Direction::ToServer, _) if self.request_waits => self.waiting.back_mut(),
             (Direction::ToClient, Answering::Front) => self.waiting.front_mut(),
-            (Direction::ToClient, Answering::Stray) => self.stray.as_deref_mut(),
+            (Direction::ToClient, Answering::Stray) => self.stray.as_mut(),
             _ => None,
         }
     }
@@ -304,7 +398,7 @@ impl Connection {
             self.abandoned.push_back(Owed { method: open.method, asked: open.asked });
         }
         if let Some(open) = self.waiting.pop_front() {
-            open.leave(label, cx);
+            self.send(open, label, cx);
         }
         if self.abandoned.len() > cx.limits.pipelined {
             self.lose_responses(Evidence::Truncated, cx);
@@ -319,9 +413,9 @@ impl Connection {
             open.response_done = true;
         }
         self.abandoned.clear();
-        while self.waiting.front().is_some_and(Open::is_done) {
+        while self.waiting.front().is_some_and(|open| open.is_done()) {
             if let Some(open) = self.waiting.pop_front() {
-                open.leave(cause, cx);
+                self.send(open, cause, cx);
             }
         }
     }
@@ -335,8 +429,8 @@ impl Connection {
             self.cut_request_body(cx);
             self.request_waits = false;
         }
-        for open in self.waiting.drain(..) {
-            open.leave(label, cx);
+        while let Some(open) = self.waiting.pop_front() {
+            self.send(open, label, cx);
         }
     }
 

@@ -1,12 +1,15 @@
 //! The client's direction.
 
-use super::framing::BodyPlan;
+use super::framing::{BodyPlan, Framing};
 use super::half::{FirstByte, State, Taken};
-use super::head::{End, Method, Parsed, RequestHead, Scanned, cannot_be_request, parse_request};
+use super::head::{End, Method, Parsed, RequestHead, cannot_be_request, parse_request};
+use super::head_buffer::Scanned;
 use super::resync::Turn;
+use super::start_line::Doubtful;
 use super::{Connection, Open};
 use crate::body::BodyBuilder;
 use crate::context::Context;
+use crate::flow::Direction;
 use crate::reassembly::Chunk;
 use crate::{Anomaly, Body, Evidence, Fields, Request, Timestamp};
 
@@ -65,7 +68,8 @@ impl Connection {
                 return 1;
             }
             self.requests.first = FirstByte::in_chunk(chunk, chunk.offset + at as u64);
-            match parse_request(rest, max_fields, self.requests.expected_fields, End::Awaited) {
+            let expected = self.requests.expected_fields;
+            match parse_request(rest, max_fields, expected, self.doubtful_lines(), End::Awaited) {
                 Parsed::Done { used, head } if used <= cx.limits.head_bytes => {
                     self.begin_request(head, chunk.at, cx);
                     return used;
@@ -79,7 +83,7 @@ impl Connection {
         }
         match self.requests.head.push(rest, cx.limits.head_bytes) {
             Scanned::Need { telling } => {
-                if telling && cannot_be_request(self.requests.head.bytes()) {
+                if telling && cannot_be_request(self.requests.head.bytes(), self.doubtful_lines()) {
                     self.bad_request(Anomaly::BadRequestLine, cx);
                 }
                 rest.len()
@@ -91,7 +95,7 @@ impl Connection {
             Scanned::Whole { used } => {
                 let bytes = self.requests.head.bytes();
                 let expected = self.requests.expected_fields;
-                match parse_request(bytes, max_fields, expected, End::Awaited) {
+                match parse_request(bytes, max_fields, expected, self.doubtful_lines(), End::Here) {
                     Parsed::Done { head, .. } => {
                         self.begin_request(head, chunk.at, cx);
                         used
@@ -110,16 +114,32 @@ impl Connection {
         }
     }
 
+    /// Whether a line without a version may be a request: the first that a client says, of which
+    /// the answer will show what it was.
+    fn doubtful_lines(&self) -> Doubtful {
+        let opens = self.requests.first.offset == 0 && !self.info.late_join;
+        if opens { Doubtful::Taken } else { Doubtful::Refused }
+    }
+
     /// A request's head is whole.
     fn begin_request(&mut self, head: RequestHead, at: Timestamp, cx: &mut Context<'_>) {
         let plan = BodyPlan::of_request(&head, cx.anomalies);
-        let builder = match &plan {
-            BodyPlan::Some { framing, .. } => {
-                let announced = framing.announced();
-                Some(BodyBuilder::new(announced, &head.fields, cx.limits))
+        self.requests.doubtful = head.notes.doubtful || matches!(plan, BodyPlan::Doubtful(_));
+        let (plan, announced) = match plan {
+            BodyPlan::Doubtful(length) => {
+                let framing = Framing::Length(length);
+                (BodyPlan::Some { framing, undecoded: true }, Some(length))
             }
-            BodyPlan::None | BodyPlan::Unknown => None,
+            BodyPlan::Some { framing, undecoded } => {
+                let announced = framing.announced();
+                (BodyPlan::Some { framing, undecoded }, announced)
+            }
+            plan => (plan, None),
         };
+        let builder = matches!(plan, BodyPlan::Some { .. }).then(|| {
+            let builder = BodyBuilder::new(announced, &head.fields, cx.limits);
+            if head.notes.doubtful { builder.without_sums() } else { builder }
+        });
         self.admit(head, at, cx);
         match plan {
             BodyPlan::None => self.end_request(Some(at), cx),
@@ -129,14 +149,16 @@ impl Connection {
                 }
                 self.requests.begin_body(framing, builder);
             }
-            BodyPlan::Unknown => self.lose_requests(Evidence::Malformed, cx),
+            BodyPlan::Doubtful(_) | BodyPlan::Unknown => {
+                self.lose_requests(Evidence::Malformed, cx);
+            }
         }
     }
 
     /// A request joins those that wait: it is being received from now on.
     fn admit(&mut self, head: RequestHead, at: Timestamp, cx: &mut Context<'_>) {
         head.notes.anomalies.iter().for_each(|&anomaly| cx.anomalies.note(anomaly));
-        self.spoke_http = true;
+        self.spoke_http |= !head.doubtful_line;
         self.requests.head.clear();
         self.requests.expected_fields = head.fields.len();
         let first = self.requests.first;
@@ -151,9 +173,10 @@ impl Connection {
             body: Body::default(),
             trailers: Fields::default(),
         });
-        if head.notes.line_lost {
+        if head.notes.line_lost || head.notes.doubtful || head.doubtful_line {
             open.blemish(Evidence::Malformed);
         }
+        open.shown = !head.doubtful_line || self.spoke_http;
         if std::mem::take(&mut self.head_answered) {
             open.blemish(Evidence::Malformed);
             open.response_done = true;
@@ -164,8 +187,13 @@ impl Connection {
             cx.anomalies.note(Anomaly::PipelineTooDeep);
             self.abandon_oldest(Evidence::Truncated, cx);
         }
+        // Most clients wait for each answer: room for one.
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.push_back(open);
         self.request_waits = true;
+        self.weigh_owner(Direction::ToServer, cx);
     }
 
     /// Settles where the response to a new request will come, if that can be known.
@@ -206,20 +234,42 @@ impl Connection {
     /// The request being received is over. `last`: when its last byte came, if that was seen.
     pub(super) fn end_request(&mut self, last: Option<Timestamp>, cx: &mut Context<'_>) {
         let (body, trailers) = self.requests.end(true, cx);
-        if !std::mem::take(&mut self.request_waits) {
-            return;
+        if self.request_waits {
+            self.settle_request(body, trailers, last, cx);
         }
+        if std::mem::take(&mut self.requests.doubtful) {
+            self.lose_requests(Evidence::Malformed, cx);
+        }
+    }
+
+    /// The request being received has all of it, and leaves if it was answered already.
+    fn settle_request(
+        &mut self,
+        body: Body,
+        trailers: Fields,
+        last: Option<Timestamp>,
+        cx: &mut Context<'_>,
+    ) {
         let Some(open) = self.waiting.back_mut() else { return };
+        if !body.is_known() {
+            open.blemish(Evidence::Truncated);
+        }
+        let holds_more = body.held_bytes() + trailers.held_bytes() > 0;
         if let Some(request) = &mut open.exchange.request {
             request.body = body;
             request.trailers = trailers;
         }
         open.exchange.timing.request_last = last;
         open.request_done = true;
-        if open.response_done
+        // Most requests have no body: what they weigh was counted with their heads.
+        if holds_more {
+            self.weigh_owner(Direction::ToServer, cx);
+        }
+        self.request_waits = false;
+        if self.waiting.back().is_some_and(|open| open.response_done)
             && let Some(open) = self.waiting.pop_back()
         {
-            open.leave(Evidence::Complete, cx);
+            self.send(open, Evidence::Complete, cx);
         }
     }
 
@@ -228,7 +278,8 @@ impl Connection {
     pub(super) fn cut_request(&mut self, cause: Evidence, cx: &mut Context<'_>) {
         if matches!(self.requests.state, State::Head) && !self.requests.head.is_empty() {
             let bytes = self.requests.head.bytes();
-            let parsed = parse_request(bytes, cx.limits.head_fields, 0, End::Cut);
+            let lines = self.doubtful_lines();
+            let parsed = parse_request(bytes, cx.limits.head_fields, 0, lines, End::Cut);
             if let Parsed::Done { head, .. } = parsed {
                 self.admit(head, self.requests.first.at, cx);
                 if let Some(open) = self.receiving() {
@@ -245,11 +296,11 @@ impl Connection {
         if let Some(open) = self.waiting.back_mut() {
             open.blemish(cause);
             open.request_done = true;
-            if open.response_done
-                && let Some(open) = self.waiting.pop_back()
-            {
-                open.leave(cause, cx);
-            }
+        }
+        if self.waiting.back().is_some_and(|open| open.response_done)
+            && let Some(open) = self.waiting.pop_back()
+        {
+            self.send(open, cause, cx);
         }
     }
 
@@ -260,6 +311,7 @@ impl Connection {
         if let Some(request) = self.receiving().and_then(|open| open.exchange.request.as_mut()) {
             request.body = body;
         }
+        self.weigh_owner(Direction::ToServer, cx);
     }
 
     /// The requests' direction is lost from here.
@@ -282,9 +334,7 @@ impl Connection {
             .waiting
             .back()
             .is_some_and(|open| open.method == Method::Connect || open.asks_upgrade());
-        if !switching {
-            cx.anomalies.note(anomaly);
-        }
+        cx.anomalies.note(if switching { Anomaly::EarlyUpgrade } else { anomaly });
         self.lose_requests(Evidence::Malformed, cx);
     }
 

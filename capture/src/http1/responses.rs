@@ -3,11 +3,11 @@
 use super::framing::BodyPlan;
 use super::half::{FirstByte, State, Taken};
 use super::head::{
-    End, Method, Parsed, ResponseHead, Scanned, cannot_be_response, parse_response,
-    starts_like_status_line,
+    End, Method, Parsed, ResponseHead, cannot_be_response, parse_response, starts_like_status_line,
 };
+use super::head_buffer::Scanned;
 use super::resync::{Anchored, can_answer};
-use super::{Answering, Connection, Open};
+use super::{Answering, Connection, Handover, Open};
 use crate::body::BodyBuilder;
 use crate::context::Context;
 use crate::flow::Direction;
@@ -19,7 +19,10 @@ const INTERIM_MAX: usize = 64;
 
 impl Connection {
     pub(super) fn push_responses(&mut self, chunk: &Chunk<'_>, cx: &mut Context<'_>) {
-        self.follow_responses(chunk, cx);
+        let used = self.follow_responses(chunk, cx);
+        if let Some(handover) = &mut self.handover {
+            handover.used = used;
+        }
         let interim = match self.responses.state {
             State::Lost(_) => starts_like_status_line(chunk.bytes) && may_be_interim(chunk.bytes),
             State::Head if self.responses.head.is_empty() => self.last_was_interim,
@@ -31,21 +34,25 @@ impl Connection {
         }
     }
 
-    fn follow_responses(&mut self, chunk: &Chunk<'_>, cx: &mut Context<'_>) {
+    /// How many of the bytes were read.
+    fn follow_responses(&mut self, chunk: &Chunk<'_>, cx: &mut Context<'_>) -> usize {
         let mut used = 0;
         while used < chunk.bytes.len() {
             let rest = &chunk.bytes[used..];
             match self.responses.state {
-                State::Over => return,
+                State::Over => return used,
                 State::Lost(cause) => {
                     if used > 0 {
-                        return;
+                        return used;
                     }
                     match self.turns.look(chunk) {
                         Anchored::Begins { after } => used = after,
-                        Anchored::Forfeit => return self.give_up_waiting(cause, cx),
+                        Anchored::Forfeit => {
+                            self.give_up_waiting(cause, cx);
+                            return used;
+                        }
                         Anchored::NotYet if self.joins_at_response(chunk) => {}
-                        Anchored::NotYet => return,
+                        Anchored::NotYet => return used,
                     }
                     self.responses.state = State::Head;
                 }
@@ -72,6 +79,7 @@ impl Connection {
                 }
             }
         }
+        used
     }
 
     /// Whether the capture joined right before a response: its request is not known, but it can be
@@ -121,7 +129,7 @@ impl Connection {
             Scanned::Whole { used } => {
                 let bytes = self.responses.head.bytes();
                 let expected = self.responses.expected_fields;
-                match parse_response(bytes, max_fields, expected, End::Awaited) {
+                match parse_response(bytes, max_fields, expected, End::Here) {
                     Parsed::Done { head, .. } => {
                         self.begin_response(head, chunk.at, cx);
                         used
@@ -150,17 +158,25 @@ impl Connection {
         // that is said in HTTP.
         self.last_was_interim = matches!(head.status, 100..=199) && head.status != 101;
         if self.last_was_interim {
-            return self.note_interim(head.status, at);
+            return self.note_interim(head.status, at, cx);
         }
         let method = self.find_owner(at, cx);
         let plan = BodyPlan::of_response(&head, method, cx.anomalies);
+        let doubtful = head.notes.doubtful;
+        self.responses.doubtful = doubtful;
         let builder = match &plan {
             BodyPlan::Some { framing, .. } if self.answering != Answering::Nobody => {
-                Some(BodyBuilder::new(framing.announced(), &head.fields, cx.limits))
+                let builder = BodyBuilder::new(framing.announced(), &head.fields, cx.limits);
+                Some(if doubtful { builder.without_sums() } else { builder })
             }
             _ => None,
         };
         let upgrade = upgrade_of(&head, method);
+        if upgrade.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("h2c"))
+            && self.answering != Answering::Nobody
+        {
+            return self.hand_over(upgrade, cx);
+        }
         let switches = upgrade.is_some();
         let line_lost = head.notes.line_lost;
         let first = self.responses.first;
@@ -170,10 +186,11 @@ impl Connection {
             open.exchange.timing.response_head = Some(at);
             open.exchange.upgrade = upgrade;
             open.exchange.response = Some(response_of(head));
-            if line_lost {
+            if line_lost || doubtful {
                 open.blemish(Evidence::Malformed);
             }
         }
+        self.weigh_owner(Direction::ToClient, cx);
         match plan {
             BodyPlan::None => {
                 self.end_response(Some(at), cx);
@@ -187,11 +204,37 @@ impl Connection {
                 }
                 self.responses.begin_body(framing, builder);
             }
-            BodyPlan::Unknown => self.lose_responses(Evidence::Malformed, cx),
+            BodyPlan::Doubtful(_) | BodyPlan::Unknown => {
+                self.lose_responses(Evidence::Malformed, cx);
+            }
         }
     }
 
-    fn note_interim(&mut self, status: u16, at: Timestamp) {
+    /// RFC 7540 §3.2: after a 101 to `Upgrade: h2c` the request is stream 1 of HTTP/2, and its
+    /// response comes there.
+    fn hand_over(&mut self, upgrade: Option<Box<str>>, cx: &mut Context<'_>) {
+        self.responses.end(true, cx);
+        let open = match std::mem::replace(&mut self.answering, Answering::Nobody) {
+            Answering::Front => self.waiting.pop_front(),
+            Answering::Stray => self.stray.take(),
+            Answering::Nobody => None,
+        };
+        if let Some(mut open) = open {
+            open.exchange.interim.push(101);
+            open.exchange.upgrade = upgrade;
+            if !open.request_done {
+                open.blemish(Evidence::Malformed);
+            }
+            open.exchange.evidence = open.blemish.unwrap_or(Evidence::Complete);
+            // What it holds is the next protocol's to count.
+            self.weight = self.weight.saturating_sub(open.weight);
+            *cx.body_bytes = cx.body_bytes.saturating_sub(open.body_weight);
+            self.handover = Some(Box::new(Handover { exchange: open.exchange, used: 0 }));
+        }
+        self.end_all(Evidence::Malformed, cx);
+    }
+
+    fn note_interim(&mut self, status: u16, at: Timestamp, cx: &mut Context<'_>) {
         let first = self.responses.first;
         if self.abandoned.is_empty()
             && let Some(open) = self.waiting.front_mut()
@@ -203,6 +246,7 @@ impl Connection {
             } else {
                 open.blemish(Evidence::Malformed);
             }
+            self.weight = self.weight.wrapping_add_signed(open.weigh(cx));
         }
     }
 
@@ -226,7 +270,7 @@ impl Connection {
             let mut open = Open::new(&self.info, at);
             open.request_done = true;
             open.blemish(cause);
-            self.stray = Some(Box::new(open));
+            self.stray = Some(open);
             self.answering = Answering::Stray;
             return Method::Other;
         }
@@ -241,13 +285,20 @@ impl Connection {
     pub(super) fn end_response(&mut self, last: Option<Timestamp>, cx: &mut Context<'_>) {
         let (body, trailers) = self.responses.end(true, cx);
         if let Some(open) = self.owner(Direction::ToClient) {
+            if !body.is_known() {
+                open.blemish(Evidence::Truncated);
+            }
             if let Some(response) = &mut open.exchange.response {
                 response.body = body;
                 response.trailers = trailers;
             }
             open.exchange.timing.response_last = last;
         }
+        self.weigh_owner(Direction::ToClient, cx);
         self.settle_response(Evidence::Complete, cx);
+        if std::mem::take(&mut self.responses.doubtful) {
+            self.lose_responses(Evidence::Malformed, cx);
+        }
     }
 
     /// The exchange of the response in progress has all of it that it will get, and leaves unless
@@ -257,16 +308,16 @@ impl Connection {
             Answering::Front => {
                 if let Some(open) = self.waiting.front_mut() {
                     open.response_done = true;
-                    if open.request_done
-                        && let Some(open) = self.waiting.pop_front()
-                    {
-                        open.leave(label, cx);
-                    }
+                }
+                if self.waiting.front().is_some_and(|open| open.is_done())
+                    && let Some(open) = self.waiting.pop_front()
+                {
+                    self.send(open, label, cx);
                 }
             }
             Answering::Stray => {
                 if let Some(open) = self.stray.take() {
-                    open.leave(label, cx);
+                    self.send(open, label, cx);
                 }
             }
             Answering::Nobody => {}
@@ -292,6 +343,7 @@ impl Connection {
             }
         }
         self.cut_response_body(cx);
+        self.weigh_owner(Direction::ToClient, cx);
         if let Some(open) = self.owner(Direction::ToClient) {
             open.blemish(cause);
         }
@@ -306,6 +358,7 @@ impl Connection {
         if let Some(response) = owner.and_then(|open| open.exchange.response.as_mut()) {
             response.body = body;
         }
+        self.weigh_owner(Direction::ToClient, cx);
     }
 
     /// The responses' direction is lost from here.

@@ -1,22 +1,45 @@
-//! Link types, VLAN tags, IP and TCP heads: a packet becomes a segment.
+//! Link headers, tunnels, IP and TCP heads: a packet becomes a segment.
 //!
-//! Owns the walk from a packet's first byte to its TCP payload: link header, VLAN tags (to any
-//! depth), IPv4 or IPv6 with extension headers, TCP. Nothing is copied and nothing is allocated.
+//! Owns the walk from a packet's first byte to its TCP payload, through whatever stands between:
+//! link header, VLAN tags, MPLS, PPP, tunnels (VXLAN, GENEVE, GRE and what rides on it, IP in IP,
+//! GTP-U, Teredo, L2TP), IPv4 or IPv6 with extension headers, in any order; and the IP fragments
+//! whose packet is not whole yet.
 //!
-//! Refuses IP fragments (noted, not reassembled), and everything that is no TCP over IP.
+//! Refuses everything that is no TCP over IP, and more than [`HEADERS_MAX`] headers.
 //!
 //! Invariants:
-//! - A segment's payload ends where IP says it ends: Ethernet padding and frame check sequences
-//!   never become payload. Where IP gives no length (0, as offloading hosts write it), it ends
-//!   with the packet as it was on the wire.
+//! - A segment that came in one packet is not copied, and nothing is allocated for it.
+//! - A segment's payload ends where the innermost IP says it ends: Ethernet padding and frame check
+//!   sequences never become payload. Where IP gives no length (0, as offloading hosts write it), it
+//!   ends with the packet as it was on the wire.
 //! - `payload.len() + cut` is the length the segment had on the wire.
 //! - Any bytes at all may come in; none of them panics.
+//!
+//! A flow is named by the innermost addresses: the tunnel a packet came through is not remembered,
+//! because a tap often sees one connection inside a tunnel and outside.
 
+mod ethertype;
+mod fragments;
+mod frame;
+mod framing;
+mod gre;
+mod ip_packet;
+mod link_type;
+mod llc;
 mod network;
+mod tunnel;
+mod wireless;
 
 use std::net::SocketAddr;
 
-use crate::{Anomaly, Timestamp};
+use etherparse::{IpNumber, ip_number};
+
+use crate::{Anomalies, Anomaly, Limits, Timestamp};
+use fragments::{Fragment, Fragments, Whole};
+use frame::Frame;
+use ip_packet::Route;
+pub use link_type::LinkType;
+use network::{Content, Inside};
 
 /// A packet as a source delivers it.
 #[derive(Clone, Copy, Debug)]
@@ -29,48 +52,6 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
     /// Bytes it had on the wire; more than `data` where the snap length cut it.
     pub original_len: u32,
-}
-
-/// Link-layer header types that are read (values of the tcpdump.org registry).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LinkType {
-    /// 0: BSD loopback, address family in host order of the capturing machine.
-    Null,
-    /// 1: Ethernet.
-    Ethernet,
-    /// 12, 14, 101: raw IPv4 or IPv6.
-    RawIp,
-    /// 108: OpenBSD loopback, address family in network order.
-    Loop,
-    /// 113: Linux cooked capture.
-    LinuxSll,
-    /// 228: raw IPv4.
-    Ipv4,
-    /// 229: raw IPv6.
-    Ipv6,
-    /// 276: Linux cooked capture v2.
-    LinuxSll2,
-}
-
-impl LinkType {
-    /// All link types that are read, for messages that list them.
-    pub const NAMES: &str = "Ethernet, Linux cooked (SLL, SLL2), BSD loopback, raw IP";
-
-    /// From the number in a capture file or of `pcap_datalink`. `None` for a type not read here.
-    #[must_use]
-    pub const fn from_number(number: u32) -> Option<Self> {
-        Some(match number {
-            0 => Self::Null,
-            1 => Self::Ethernet,
-            12 | 14 | 101 => Self::RawIp,
-            108 => Self::Loop,
-            113 => Self::LinuxSll,
-            228 => Self::Ipv4,
-            229 => Self::Ipv6,
-            276 => Self::LinuxSll2,
-            _ => return None,
-        })
-    }
 }
 
 /// One TCP segment.
@@ -103,95 +84,177 @@ pub(crate) struct Segment<'a> {
 pub(crate) enum Refused {
     /// It is no TCP over IP: nothing is wrong with it.
     NotTcp,
+    /// It is a fragment: the segment comes when its packet is whole.
+    Held,
     /// Something is.
     Odd(Anomaly),
 }
 
-/// Finds the TCP segment in `packet`.
-pub(crate) fn segment<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, Refused> {
-    let ip = match packet.link {
-        LinkType::Ethernet => ethernet(packet.data)?,
-        LinkType::LinuxSll => linux_sll(packet.data)?,
-        LinkType::LinuxSll2 => linux_sll2(packet.data)?,
-        LinkType::Null | LinkType::Loop => loopback(packet.data)?,
-        LinkType::RawIp | LinkType::Ipv4 | LinkType::Ipv6 => packet.data,
-    };
-    // A wire length below what was captured is a contradiction; what was captured is certain.
-    let on_wire = (packet.original_len as usize).max(packet.data.len());
-    let beyond = on_wire - packet.data.len();
-    network::segment(packet.at, ip, beyond)
+/// Finds segments in packets; remembers fragments until their packet is whole.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    fragments: Fragments,
+    /// The packet that became whole last: its segment borrows it.
+    whole: Option<Whole>,
 }
+
+impl Decoder {
+    /// Finds the TCP segment in `packet`. What is odd about it, and yet tolerated, is noted in
+    /// `anomalies`. Where the packet is the last missing fragment of another, it is that one's
+    /// segment, at the time this packet came.
+    pub(crate) fn segment<'a>(
+        &'a mut self,
+        packet: &Packet<'a>,
+        limits: &Limits,
+        anomalies: &mut Anomalies,
+    ) -> Result<Segment<'a>, Refused> {
+        if let Some(segment) = plain(packet) {
+            return Ok(segment);
+        }
+        match Walk::of_packet(packet)?.run()? {
+            Found::Segment(segment) => Ok(segment),
+            Found::Fragment(fragment) => self.join(&fragment, packet.at, limits, anomalies),
+        }
+    }
+
+    /// Gives up fragments that have waited too long by `now`.
+    pub(crate) fn expire(&mut self, now: Timestamp, limits: &Limits, anomalies: &mut Anomalies) {
+        self.fragments.expire(now, limits, anomalies);
+    }
+
+    /// No more packets come: gives up all fragments.
+    pub(crate) fn finish(&mut self, anomalies: &mut Anomalies) {
+        self.fragments.finish(anomalies);
+    }
+
+    #[cold]
+    fn join<'a>(
+        &'a mut self,
+        fragment: &Fragment<'_>,
+        at: Timestamp,
+        limits: &Limits,
+        anomalies: &mut Anomalies,
+    ) -> Result<Segment<'a>, Refused> {
+        let Self { fragments, whole } = self;
+        let mut packet = fragments.push(fragment, at, limits, anomalies)?;
+        // A tunnel's packet may be fragmented, and the packet inside it as well.
+        for _ in 0..HEADERS_MAX {
+            let Found::Fragment(inner) = Walk::of_whole(&packet, at).run()? else {
+                return match Walk::of_whole(whole.insert(packet), at).run()? {
+                    Found::Segment(segment) => Ok(segment),
+                    Found::Fragment(_) => Err(Refused::Held),
+                };
+            };
+            packet = fragments.push(&inner, at, limits, anomalies)?;
+        }
+        Err(Refused::Odd(Anomaly::TunnelTooDeep))
+    }
+}
+
+/// The segment of a packet that has nothing between link header, IP and TCP, which most are: what
+/// [`Walk`] would find, for half its price. `None` for every other packet.
+fn plain<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+    match framing::start(packet.link, Frame::of_packet(packet)).ok()? {
+        (Next::Ip | ethertype::IPV4 | ethertype::IPV6, frame) => network::plain(packet.at, frame),
+        _ => None,
+    }
+}
+
+/// The most headers walked through in one packet.
+const HEADERS_MAX: usize = 32;
 
 const TRUNCATED: Refused = Refused::Odd(Anomaly::BadPacketHeader);
 
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
-/// IEEE 802.1Q, IEEE 802.1ad, and the value older QinQ equipment uses.
-const ETHERTYPES_VLAN: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+/// Which header comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// What the EtherType says.
+    EtherType(u16),
+    /// An MPLS label.
+    Mpls,
+    /// IP, of the version its first bits say.
+    Ip,
+    /// What the protocol number of an IP packet says.
+    InIp(IpNumber),
+}
 
-/// LLC for SNAP with an EtherType after it (RFC 1042).
-const LLC_SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
+/// A place on the way to the segment.
+struct Walk<'a> {
+    at: Timestamp,
+    next: Next,
+    frame: Frame<'a>,
+    /// The innermost IP header that was passed.
+    route: Route,
+    /// Only a UDP port, or the look of the payload, says that this is a tunnel; no IP header has
+    /// confirmed it yet.
+    guessed: bool,
+}
 
-/// Destination (6), source (6), EtherType (2).
-fn ethernet(data: &[u8]) -> Result<&[u8], Refused> {
-    let (header, rest) = data.split_at_checked(14).ok_or(TRUNCATED)?;
-    match u16_at(header, 12) {
-        // IEEE 802.3 §3.2.6: up to 1500 it is a length, and LLC follows.
-        0..=1500 => {
-            let (llc, rest) = rest.split_at_checked(8).ok_or(Refused::NotTcp)?;
-            if llc[..6] != LLC_SNAP {
-                return Err(Refused::NotTcp);
+/// What a walk ends with.
+enum Found<'a> {
+    Segment(Segment<'a>),
+    Fragment(Fragment<'a>),
+}
+
+impl<'a> Walk<'a> {
+    fn of_packet(packet: &Packet<'a>) -> Result<Self, Refused> {
+        let (next, frame) = framing::start(packet.link, Frame::of_packet(packet))?;
+        Ok(Self { at: packet.at, next, frame, route: Route::NONE, guessed: false })
+    }
+
+    fn of_whole(packet: &'a Whole, at: Timestamp) -> Self {
+        let frame = Frame { data: &packet.payload, beyond: 0 };
+        Self { at, next: Next::InIp(packet.number), frame, route: packet.route, guessed: false }
+    }
+
+    fn run(mut self) -> Result<Found<'a>, Refused> {
+        for _ in 0..HEADERS_MAX {
+            match self.step() {
+                Ok(None) => {}
+                Ok(Some(found)) => return Ok(found),
+                Err(TRUNCATED) if self.guessed && self.frame.beyond == 0 => {
+                    return Err(Refused::NotTcp);
+                }
+                Err(refused) => return Err(refused),
             }
-            by_ethertype(u16_at(llc, 6), rest)
         }
-        ethertype => by_ethertype(ethertype, rest),
+        Err(Refused::Odd(Anomaly::TunnelTooDeep))
     }
-}
 
-/// Packet type (2), ARPHRD (2), address length (2), address (8), protocol (2).
-fn linux_sll(data: &[u8]) -> Result<&[u8], Refused> {
-    let (header, rest) = data.split_at_checked(16).ok_or(TRUNCATED)?;
-    by_ethertype(u16_at(header, 14), rest)
-}
-
-/// Protocol (2), reserved (2), interface index (4), ARPHRD (2), packet type (1),
-/// address length (1), address (8).
-fn linux_sll2(data: &[u8]) -> Result<&[u8], Refused> {
-    let (header, rest) = data.split_at_checked(20).ok_or(TRUNCATED)?;
-    by_ethertype(u16_at(header, 0), rest)
-}
-
-/// Address family (4), in the byte order of the machine that captured (`Null`) or in network
-/// order (`Loop`). Either is accepted for both: families are small, so the order shows.
-fn loopback(data: &[u8]) -> Result<&[u8], Refused> {
-    let (family, rest) = data.split_first_chunk::<4>().ok_or(TRUNCATED)?;
-    let family = match u32::from_le_bytes(*family) {
-        small @ 0..=0xffff => small,
-        large => large.swap_bytes(),
-    };
-    // AF_INET is 2 everywhere. AF_INET6: 10 Linux, 23 Windows, 24 NetBSD and OpenBSD,
-    // 28 FreeBSD, 30 Darwin.
-    match family {
-        2 | 10 | 23 | 24 | 28 | 30 => Ok(rest),
-        _ => Err(Refused::NotTcp),
+    fn step(&mut self) -> Result<Option<Found<'a>>, Refused> {
+        let (next, frame) = match self.next {
+            Next::InIp(ip_number::TCP) => {
+                return network::tcp(self.at, self.route, self.frame).map(Found::Segment).map(Some);
+            }
+            Next::Ip => {
+                if self.guessed && !ip_packet::is_plausible(self.frame) {
+                    return Err(TRUNCATED);
+                }
+                self.guessed = false;
+                if let Some(segment) = network::plain(self.at, self.frame) {
+                    return Ok(Some(Found::Segment(segment)));
+                }
+                let (route, content) = network::ip(self.frame)?;
+                self.route = route;
+                match content {
+                    Content::Whole(number, payload) => (Next::InIp(number), payload),
+                    Content::Part(fragment) => return Ok(Some(Found::Fragment(fragment))),
+                }
+            }
+            Next::EtherType(ethertype) => ethertype::payload(ethertype, self.frame)?,
+            Next::Mpls => ethertype::mpls(self.frame)?,
+            Next::InIp(number) => match network::inside(number, self.route, self.frame)? {
+                Inside::Next(next, frame) => (next, frame),
+                Inside::Guess(next, frame) => {
+                    self.guessed = true;
+                    (next, frame)
+                }
+                Inside::Part(fragment) => return Ok(Some(Found::Fragment(fragment))),
+            },
+        };
+        (self.next, self.frame) = (next, frame);
+        Ok(None)
     }
-}
-
-fn by_ethertype(mut ethertype: u16, mut rest: &[u8]) -> Result<&[u8], Refused> {
-    while ETHERTYPES_VLAN.contains(&ethertype) {
-        // Tag control information (2), EtherType (2).
-        let (tag, inner) = rest.split_at_checked(4).ok_or(TRUNCATED)?;
-        ethertype = u16_at(tag, 2);
-        rest = inner;
-    }
-    match ethertype {
-        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 => Ok(rest),
-        _ => Err(Refused::NotTcp),
-    }
-}
-
-fn u16_at(header: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([header[at], header[at + 1]])
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@
 //! - A byte is given once. Where segments overlap, the first to come wins.
 //! - A chunk is given only after the other direction was given (as bytes or as a Gap) up to what
 //!   the chunk's packet acknowledged: no response comes before the request that it answers.
-//! - A hole is a Gap when the peer acknowledged its bytes and a grace has passed (they may only
-//!   be late in the capture), or after `Limits::reorder_timeout`, or at a cap. Nothing waits
-//!   for longer.
+//! - A hole is a Gap when the peer acknowledged its bytes and a grace has passed, in time and in
+//!   packets (they may only be late in the capture), or after `Limits::reorder_timeout`, or at a
+//!   cap. Nothing waits for longer.
 
 mod stream;
 
@@ -33,6 +33,14 @@ pub(crate) struct Chunk<'a> {
     pub(crate) at: Timestamp,
     /// Offset in the other direction that the packet acknowledged; never beyond what was given.
     pub(crate) peer_offset: u64,
+}
+
+impl<'a> Chunk<'a> {
+    /// What of it lies after its first `used` bytes, if anything does.
+    pub(crate) fn after(self, used: usize) -> Option<Chunk<'a>> {
+        let bytes = self.bytes.get(used..).filter(|rest| !rest.is_empty())?;
+        Some(Chunk { offset: self.offset + used as u64, bytes, ..self })
+    }
 }
 
 /// Why bytes of a direction will never come.
@@ -55,6 +63,17 @@ pub(crate) struct Gap {
     pub(crate) at: Timestamp,
     /// Why.
     pub(crate) cause: GapCause,
+    /// Whether `len` is known.
+    pub(crate) extent: Extent,
+}
+
+/// How well the length of a [`Gap`] is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// To the byte: what follows it can be counted off.
+    Exact,
+    /// An estimate, from what was encrypted: what follows it has no known place in its message.
+    Estimated,
 }
 
 /// Where a conversation's bytes and news go.
@@ -102,6 +121,8 @@ pub(crate) struct Conversation {
     packets: u64,
     /// Segments in a row that lie outside any window.
     strays: u8,
+    /// Whose RST ended it, and with which sequence number.
+    reset: Option<(Direction, u32)>,
 }
 
 /// The peer has acknowledged bytes that the tap has not seen.
@@ -113,6 +134,14 @@ struct Proof {
     to: u64,
     at: Timestamp,
     packet: u64,
+}
+
+impl Proof {
+    /// When the bytes are given up, if no more packets of the flow pass than `packets`.
+    fn due_at(&self, packets: u64, limits: &Limits) -> Timestamp {
+        let passed = packets - self.packet >= u64::from(limits.gap_grace_packets);
+        self.at + if passed { limits.gap_grace } else { limits.reorder_timeout }
+    }
 }
 
 /// Segments in a row outside any window after which they are taken for another connection whose
@@ -182,7 +211,7 @@ impl Conversation {
 
     /// When [`Conversation::expire`] has something to do, at the earliest.
     pub(crate) fn deadline(&self, limits: &Limits) -> Option<Timestamp> {
-        let proven = self.proofs.iter().flatten().map(|proof| proof.at + limits.gap_grace);
+        let proven = self.proofs.iter().flatten().map(|proof| proof.due_at(self.packets, limits));
         let waiting = self.streams.iter().filter_map(Stream::hole).map(|hole| hole.since);
         proven.chain(waiting.map(|since| since + limits.reorder_timeout)).min()
     }
@@ -202,6 +231,17 @@ impl Conversation {
         let other = &self.streams[direction.reverse() as usize];
         mine.began_elsewhere(segment.seq.wrapping_add(1))
             || segment.ack.is_some_and(|ack| !other.is_near_begin(ack))
+    }
+
+    /// Whether a segment after a RST shows that the RST was none: a forged one, or one that its
+    /// receiver refused (RFC 5961 §3.2, RFC 2385 §2.0). Either nothing had been said and the
+    /// handshake goes on, or who is said to have broken off speaks on, right where the RST stood.
+    pub(crate) fn outlives_reset(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+        let Some((by, seq)) = self.reset else { return false };
+        if segment.syn {
+            return self.streams.iter().all(|stream| stream.next() == 0);
+        }
+        direction == by && segment.seq == seq && !segment.rst && !segment.payload.is_empty()
     }
 
     fn both(&mut self, direction: Direction) -> [&mut Stream; 2] {
@@ -280,6 +320,7 @@ impl Conversation {
             stream.release(caps);
         }
         self.proofs = [None; 2];
+        self.reset = Some((direction, segment.seq));
         sink.reset(direction, segment.at);
         Course::Closed
     }
@@ -316,12 +357,9 @@ impl Conversation {
                 packet: self.packets,
             });
         }
-        let proven = proof
-            .filter(|proof| {
-                now.since(proof.at) >= limits.gap_grace
-                    || self.packets - proof.packet >= u64::from(limits.gap_grace_packets)
-            })
-            .map(|proof| proof.to);
+        let packets = self.packets;
+        let proven =
+            proof.filter(|proof| now >= proof.due_at(packets, limits)).map(|proof| proof.to);
         proven.or_else(|| {
             stream
                 .hole()

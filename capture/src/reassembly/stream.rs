@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Caps, Chunk, Gap, GapCause, Sink};
+use super::{Caps, Chunk, Extent, Gap, GapCause, Sink};
 use crate::flow::Direction;
 use crate::{Anomaly, Timestamp};
 
@@ -316,7 +316,13 @@ impl Stream {
             sink.chunk(direction, chunk);
         }
         if cut > 0 {
-            let gap = Gap { offset: self.next, len: cut, at, cause: GapCause::SnapLen };
+            let gap = Gap {
+                offset: self.next,
+                len: cut,
+                at,
+                cause: GapCause::SnapLen,
+                extent: Extent::Exact,
+            };
             self.next += cut;
             sink.gap(direction, gap);
         }
@@ -334,7 +340,13 @@ impl Stream {
         let to = self.held.first_key_value().map_or(to, |(&offset, _)| to.min(offset));
         if to > self.next {
             let len = to - self.next;
-            let gap = Gap { offset: self.next, len, at: now, cause: GapCause::Missing };
+            let gap = Gap {
+                offset: self.next,
+                len,
+                at: now,
+                cause: GapCause::Missing,
+                extent: Extent::Exact,
+            };
             self.next = to;
             sink.gap(direction, gap);
         }

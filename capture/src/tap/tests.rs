@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use etherparse::PacketBuilder;
 
 use super::*;
-use crate::{Leg, LinkType, ServiceId};
+use crate::{Anomaly, Evidence, Leg, LinkType, Origin, ServiceId};
 
 const SECOND: u64 = 1_000_000_000;
 const CLIENT: (u8, u16) = (1, 40_000);
@@ -88,7 +90,7 @@ fn exchange(tap: &mut Tap, at: u64, client: (u8, u16), server: (u8, u16)) {
 }
 
 fn polled(tap: &mut Tap) -> Vec<Exchange> {
-    std::iter::from_fn(|| tap.poll()).collect()
+    std::iter::from_fn(|| tap.poll()).map(|exchange| *exchange).collect()
 }
 
 #[test]
@@ -166,11 +168,11 @@ fn retransmissions_after_the_close_open_no_ghost_until_the_flow_is_forgotten() {
     push(&mut tap, 3, Frame { rst: true, ..frame(CLIENT, SERVER, 128, 541) });
     exchange(&mut tap, 4, CLIENT, SERVER);
     assert_eq!((polled(&mut tap).len(), tap.counters().flows), (1, 1));
-    let linger = u64::try_from(tap.limits.flow_linger.as_nanos()).unwrap();
+    let linger = u64::try_from(tap.connections.limits().flow_linger.as_nanos()).unwrap();
     tap.expire(Timestamp::from_nanos(2 + linger));
-    assert_eq!(tap.flows.len(), 1);
+    assert_eq!(tap.connections.open_flows(), 1);
     tap.expire(Timestamp::from_nanos(3 + linger));
-    assert_eq!(tap.flows.len(), 0);
+    assert_eq!(tap.connections.open_flows(), 0);
 }
 
 #[test]
@@ -188,14 +190,14 @@ fn a_port_used_again_is_a_new_flow_whether_the_old_one_was_closed_or_not() {
         push(&mut tap, 6, frame(SERVER, CLIENT, 90_000, 70_001 + len).data(RESPONSE));
         let evidence: Vec<_> = polled(&mut tap).iter().map(|e| e.evidence).collect();
         assert_eq!(evidence, [Evidence::Complete; 2], "closed: {closed}");
-        assert_eq!((tap.counters().flows, tap.flows.len()), (2, 1));
+        assert_eq!((tap.counters().flows, tap.connections.open_flows()), (2, 1));
     }
 }
 
 #[test]
 fn above_the_cap_the_flow_idle_the_longest_leaves_with_its_open_exchange() {
     let mut tap = tap(&[]);
-    tap.limits.flows = 2;
+    tap.connections.limits_mut().flows = 2;
     let clients = [(3, 40_001), (4, 40_002), (5, 40_003)];
     for client in [clients[0], clients[1]] {
         greet(&mut tap, 1, client, SERVER);
@@ -207,7 +209,7 @@ fn above_the_cap_the_flow_idle_the_longest_leaves_with_its_open_exchange() {
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].client.port(), left[0].evidence), (40_002, Evidence::Truncated));
     assert_eq!(tap.counters().anomalies.count(Anomaly::FlowTableFull), 1);
-    assert_eq!(tap.flows.len(), 2);
+    assert_eq!(tap.connections.open_flows(), 2);
 }
 
 #[test]
@@ -215,11 +217,11 @@ fn an_idle_flow_is_forgotten_only_after_its_last_packet_has_aged() {
     let mut tap = tap(&[]);
     greet(&mut tap, 0, CLIENT, SERVER);
     exchange(&mut tap, 100 * SECOND, CLIENT, SERVER);
-    let idle = tap.limits.flow_idle_timeout.as_secs();
+    let idle = tap.connections.limits().flow_idle_timeout.as_secs();
     tap.expire(Timestamp::from_nanos((idle + 99) * SECOND));
-    assert_eq!(tap.flows.len(), 1);
+    assert_eq!(tap.connections.open_flows(), 1);
     tap.expire(Timestamp::from_nanos((idle + 100) * SECOND));
-    assert_eq!(tap.flows.len(), 0);
+    assert_eq!(tap.connections.open_flows(), 0);
 }
 
 #[test]
@@ -227,7 +229,7 @@ fn a_request_that_is_never_answered_times_out() {
     let mut tap = tap(&[]);
     greet(&mut tap, 0, CLIENT, SERVER);
     push(&mut tap, SECOND, frame(CLIENT, SERVER, 100, 500).data(REQUEST));
-    let timeout = tap.limits.response_timeout;
+    let timeout = tap.connections.limits().response_timeout;
     tap.expire(Timestamp::from_nanos(SECOND) + timeout - Duration::from_nanos(1));
     assert_eq!(polled(&mut tap).len(), 0);
     tap.expire(Timestamp::from_nanos(SECOND) + timeout + Duration::from_nanos(1));
@@ -244,7 +246,7 @@ fn a_hole_in_a_silent_flow_is_declared_when_time_passes() {
     // The request is missing; the response acknowledges it.
     push(&mut tap, SECOND, frame(SERVER, CLIENT, 500, 100 + len).data(RESPONSE));
     assert_eq!(tap.counters().gaps, 0);
-    tap.expire(Timestamp::from_nanos(SECOND) + tap.limits.gap_grace);
+    tap.expire(Timestamp::from_nanos(SECOND) + tap.connections.limits().reorder_timeout);
     assert_eq!((tap.counters().gaps, tap.counters().gap_bytes), (1, u64::from(len)));
     let left = polled(&mut tap);
     assert_eq!(left.len(), 1);
@@ -264,5 +266,5 @@ fn at_the_end_every_open_exchange_leaves_and_nothing_is_held() {
     let left = polled(&mut tap);
     assert_eq!(left.len(), 99);
     assert!(left.iter().all(|exchange| exchange.evidence != Evidence::Complete));
-    assert_eq!((tap.held, tap.body_bytes, tap.flows.len()), (0, 0, 0));
+    assert_eq!(tap.connections.held(), (0, 0, 0, 0));
 }

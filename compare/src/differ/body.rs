@@ -135,12 +135,17 @@ fn media_type(response: &Response) -> Option<&[u8]> {
 
 /// The format of a media type. RFC 6839 §3.1: `+json` is JSON; `+xml` (RFC 7303) is text to us.
 fn by_name(media: &[u8]) -> Format {
-    let media = media.to_ascii_lowercase();
-    let is = |names: &[&[u8]]| names.contains(&&*media);
-    if media.ends_with(b"+json") || is(&[b"application/json", b"text/json"]) {
+    let is = |names: &[&[u8]]| names.iter().any(|name| media.eq_ignore_ascii_case(name));
+    let begins =
+        |with: &[u8]| media.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    let ends = |with: &[u8]| {
+        let at = media.len().checked_sub(with.len());
+        at.is_some_and(|at| media[at..].eq_ignore_ascii_case(with))
+    };
+    if is(&[b"application/json", b"text/json"]) || ends(b"+json") {
         Format::Json
-    } else if media.starts_with(b"text/")
-        || media.ends_with(b"+xml")
+    } else if begins(b"text/")
+        || ends(b"+xml")
         || is(&[
             b"application/xml",
             b"application/javascript",

@@ -58,6 +58,13 @@ pub(super) struct Mark {
     reasons: usize,
 }
 
+impl Mark {
+    /// Divergences up to there, listed or not.
+    pub(super) fn diverged(self) -> u64 {
+        self.divergences as u64 + self.beyond
+    }
+}
+
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Findings<'p> {

@@ -4,6 +4,7 @@
 //! Several fields of one name are one list (RFC 9110 §5.3), except `set-cookie`, which that section
 //! names as the exception: each cookie is compared on its own, as `set-cookie/NAME`.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use capture::Fields;
@@ -34,9 +35,12 @@ pub(super) fn compare(
 ) {
     let mut report = Report { kind, echo, findings };
     // Backends of one family send the same fields in the same order: nothing to sort then.
-    if are_in_step(primary, shadow) {
-        for ((name, ours), (_, theirs)) in primary.iter().zip(shadow.iter()) {
-            if ours != theirs {
+    if let Some(differing) = differing_in_step(primary, shadow) {
+        let mut fields = primary.iter().zip(shadow.iter()).zip(0..);
+        while let Some((((name, ours), (_, theirs)), at)) = fields.next()
+            && differing >> at != 0
+        {
+            if differing >> at & 1 == 1 {
                 report.field(name, &[ours], &[theirs]);
             }
         }
@@ -51,14 +55,25 @@ pub(super) fn compare(
 
 type Named<'a> = (&'a [u8], &'a [u8]);
 
-/// Whether both have the same names in the same order, and each differing value is the only one of
-/// its name.
-fn are_in_step(primary: &Fields, shadow: &Fields) -> bool {
-    primary.len() == shadow.len()
-        && primary.iter().zip(shadow.iter()).all(|((name, ours), (other, theirs))| {
-            (name == other || name.eq_ignore_ascii_case(other))
-                && (ours == theirs || primary.get_all(name).nth(1).is_none())
-        })
+/// Which values differ, the first in the lowest bit; `None` unless both have the same few names in
+/// the same order, and each differing value is the only one of its name.
+fn differing_in_step(primary: &Fields, shadow: &Fields) -> Option<u64> {
+    if primary.len() != shadow.len() || primary.len() >= u64::BITS as usize {
+        return None;
+    }
+    let mut differing = 0;
+    for (at, ((name, ours), (other, theirs))) in primary.iter().zip(shadow.iter()).enumerate() {
+        if name != other && !name.eq_ignore_ascii_case(other) {
+            return None;
+        }
+        if ours != theirs {
+            if primary.get_all(name).nth(1).is_some() {
+                return None;
+            }
+            differing |= 1 << at;
+        }
+    }
+    Some(differing)
 }
 
 /// Walks two lists, sorted by name, and gives each name with its values on both sides, in the
@@ -110,7 +125,7 @@ impl Report<'_, '_, '_> {
         if primary == shadow {
             return;
         }
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let name = lower_case(name);
         if name == "set-cookie" {
             return self.cookies(primary, shadow);
         }
@@ -164,6 +179,14 @@ impl Report<'_, '_, '_> {
             (path.as_str().into(), path.into())
         };
         self.findings.diverge(self.kind, path, change, primary, shadow);
+    }
+}
+
+/// A name as text in lower case: as it is, where it is that already.
+fn lower_case(name: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.bytes().any(|b| b.is_ascii_uppercase()) => Cow::Borrowed(text),
+        _ => Cow::Owned(String::from_utf8_lossy(name).to_ascii_lowercase()),
     }
 }
 

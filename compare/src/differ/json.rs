@@ -8,8 +8,10 @@
 //! What is equal: numbers of one value, strings of the same characters, objects with the same
 //! members in any order, members of one name by occurrence. `null` is not a missing member.
 //!
-//! Both texts are checked to their ends: if either is no JSON, nothing of what was found holds,
-//! and the caller compares them as text.
+//! What both begin with is read for its structure alone ([`super::skip`]): the walk begins at the
+//! member or element in which they differ first. From there on both texts are checked to their
+//! ends: if either is no JSON, nothing of what was found holds, and the caller compares them as
+//! text.
 //!
 //! Work is linear in the texts for members in the same order, and bounded in any case: what is
 //! nested in reordered objects is read again for each of them, until [`WORK_FACTOR`] times the
@@ -21,16 +23,21 @@ use std::ops::Range;
 use hashbrown::HashMap;
 
 use super::echo::Echo;
-use super::findings::{Findings, Reason};
+use super::findings::{Findings, Mark, Reason};
 use super::number::same_number;
 use super::place::{Place, Step};
 use super::prefix::common_prefix;
 use super::scan::{DEPTH, NotJson, RawString, Scanner, Type};
+use super::skip::{Frame, FrameKind, open_after};
 use crate::rule::unescape_pointer;
 use crate::{Change, Kind};
 
 /// How often the two texts may be read over again to match reordered members.
 const WORK_FACTOR: usize = 8;
+
+/// Bytes that both must begin with to be read for their structure alone: below it, walking them
+/// costs as little.
+const SKIP_AT_LEAST: usize = 48;
 
 /// Bytes compared ahead of the walk at a time: what is compared in vain where members are
 /// reordered.
@@ -43,26 +50,53 @@ pub(super) fn compare(
     echo: &Echo<'_>,
     findings: &mut Findings<'_>,
 ) -> Result<(), NotJson> {
-    for text in [primary, shadow] {
-        std::str::from_utf8(text).map_err(|_| NotJson)?;
+    compare_skipping(primary, shadow, SKIP_AT_LEAST, echo, findings)
+}
+
+/// As [`compare`], where `skip_at_least` bytes that both begin with are read for their structure
+/// alone.
+fn compare_skipping(
+    primary: &[u8],
+    shadow: &[u8],
+    skip_at_least: usize,
+    echo: &Echo<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<(), NotJson> {
+    let same = common_prefix(primary, shadow);
+    if !are_utf8(primary, shadow, same) {
+        return Err(NotJson);
     }
+    let open = if same >= skip_at_least { open_after(primary, same) } else { None };
     let mark = findings.mark();
     let mut walk = Walk {
         primary: Scanner::new(primary),
         shadow: Scanner::new(shadow),
-        same: 0,
-        same_ends: false,
+        same,
+        same_ends: true,
         place: Place::default(),
         work: 0,
         work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
         echo,
         findings,
     };
-    let whole = walk.whole();
+    let whole = match open {
+        Some(frames) => walk.rest(&frames, same),
+        None => walk.whole(),
+    };
     if whole.is_err() {
         walk.findings.back_to(mark);
     }
     whole
+}
+
+/// Whether both are UTF-8, where they begin with the same `same` bytes: those are read once.
+fn are_utf8(primary: &[u8], shadow: &[u8], same: usize) -> bool {
+    // Most texts are ASCII, and that is told at a fraction of the cost.
+    if primary.is_ascii() && shadow[same..].is_ascii() {
+        return true;
+    }
+    let Ok(text) = std::str::from_utf8(primary) else { return false };
+    std::str::from_utf8(&shadow[text.floor_char_boundary(same)..]).is_ok()
 }
 
 /// The string (unescaped) or number at `pointer` (RFC 6901) in `text`; `None` where there is
@@ -137,6 +171,15 @@ struct Walk<'t, 'f, 'p, 'e> {
     findings: &'f mut Findings<'p>,
 }
 
+/// The elements of an array that were compared.
+struct Elements {
+    /// What had been found before the first of them.
+    mark: Mark,
+    len: usize,
+    /// How many of them differ.
+    differing: usize,
+}
+
 /// A member of an object: its name and where its value is.
 struct Member<'t> {
     name: RawString<'t>,
@@ -147,7 +190,65 @@ impl<'t> Walk<'t, '_, '_, '_> {
     fn whole(&mut self) -> Result<(), NotJson> {
         self.white_space();
         self.value(0)?;
+        self.end()
+    }
+
+    /// As [`Walk::whole`], where `frames` are open after the `same` bytes that both begin with.
+    fn rest(&mut self, frames: &[Frame], same: usize) -> Result<(), NotJson> {
+        self.inside(frames, 0, same)?;
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), NotJson> {
         if self.primary.at_end() && self.shadow.at_end() { Ok(()) } else { Err(NotJson) }
+    }
+
+    /// Goes on inside the object or array `frames[depth]`, and goes behind it.
+    fn inside(&mut self, frames: &[Frame], depth: usize, same: usize) -> Result<(), NotJson> {
+        let Frame { kind, from, len, value } = frames[depth];
+        let step = match (kind, value) {
+            (FrameKind::Array, _) => Step::Element(len),
+            (FrameKind::Object, Some(_)) => {
+                let mut name = Scanner { at: from, ..self.primary };
+                name.white_space();
+                Step::Member(name.string()?.unescaped())
+            }
+            (FrameKind::Object, None) => {
+                self.begin_at(from, same);
+                return self.members(depth, (true, true));
+            }
+        };
+        let mark = self.findings.mark();
+        self.place.0.push(step);
+        if depth + 1 < frames.len() {
+            self.inside(frames, depth + 1, same)?;
+        } else {
+            self.begin_at(value.unwrap_or(from), same);
+            self.value(depth + 1)?;
+        }
+        self.place.0.pop();
+        match kind {
+            FrameKind::Object => {
+                let more = self.next(b'}')?;
+                self.members(depth, more)
+            }
+            FrameKind::Array => {
+                let differing = usize::from(self.findings.diverged() > mark.diverged());
+                let more = self.next(b']')?;
+                self.elements(depth, Elements { mark, len: len + 1, differing }, more)
+            }
+        }
+    }
+
+    /// Goes to the token at or after `at`, which lies within the first `same` bytes.
+    fn begin_at(&mut self, at: usize, same: usize) {
+        (self.primary.at, self.shadow.at) = (at, at);
+        (self.same, self.same_ends) = (same - at, true);
+        self.primary.white_space();
+        if !self.follow(at) {
+            self.shadow.white_space();
+            self.realign();
+        }
     }
 
     /// Compares the values here and goes behind both.
@@ -214,7 +315,13 @@ impl<'t> Walk<'t, '_, '_, '_> {
     }
 
     fn object(&mut self, depth: usize) -> Result<(), NotJson> {
-        let mut more = self.open(b'}')?;
+        let more = self.open(b'}')?;
+        self.members(depth, more)
+    }
+
+    /// Compares the members from here to the end of both objects; `more` says which of them has
+    /// any left.
+    fn members(&mut self, depth: usize, mut more: (bool, bool)) -> Result<(), NotJson> {
         while more == (true, true) {
             let starts = (self.primary.at, self.shadow.at);
             let name = self.primary.string()?;
@@ -285,9 +392,19 @@ impl<'t> Walk<'t, '_, '_, '_> {
 
     fn array(&mut self, depth: usize) -> Result<(), NotJson> {
         let mark = self.findings.mark();
-        let mut more = self.open(b']')?;
-        let mut len = 0;
-        let mut differing = 0;
+        let more = self.open(b']')?;
+        self.elements(depth, Elements { mark, len: 0, differing: 0 }, more)
+    }
+
+    /// Compares the elements from here to the end of both arrays, after `before`; `more` says which
+    /// of them has any left.
+    fn elements(
+        &mut self,
+        depth: usize,
+        before: Elements,
+        mut more: (bool, bool),
+    ) -> Result<(), NotJson> {
+        let Elements { mark, mut len, mut differing } = before;
         while more == (true, true) {
             let before = self.findings.diverged();
             self.place.0.push(Step::Element(len));

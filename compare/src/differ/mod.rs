@@ -17,6 +17,7 @@ mod number;
 mod place;
 mod prefix;
 mod scan;
+mod skip;
 mod text;
 
 use capture::{Evidence, Exchange, Request, Response};

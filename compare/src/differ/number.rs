@@ -7,11 +7,21 @@ const EXPONENT_DIGITS: usize = 15;
 
 /// Whether two JSON numbers (RFC 8259 §6) have the same value. Minus zero is zero.
 pub(super) fn same_number(one: &[u8], other: &[u8]) -> bool {
-    one == other
-        || match (Decimal::parse(one), Decimal::parse(other)) {
-            (Some(one), Some(other)) => one.same(&other),
-            _ => false,
-        }
+    if one == other {
+        return true;
+    }
+    // RFC 8259 §6: no leading zeros. So two numbers of digits alone are equal only if written alike.
+    if is_digits(one) && is_digits(other) {
+        return false;
+    }
+    match (Decimal::parse(one), Decimal::parse(other)) {
+        (Some(one), Some(other)) => one.same(&other),
+        _ => false,
+    }
+}
+
+fn is_digits(number: &[u8]) -> bool {
+    number.iter().all(u8::is_ascii_digit)
 }
 
 /// `±0.DIGITS × 10^exponent`, where the digits neither begin nor end with a zero.

@@ -4,11 +4,17 @@
 pub(super) fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     let len = one.len().min(other.len());
     let (one, other) = (&one[..len], &other[..len]);
-    // Arrays of eight compare as words; slices would each be a call.
-    let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
-    let same = words.take_while(|(one, other)| one == other).count() * 8;
+    let same = blocks::<64>(one, other);
+    let same = same + blocks::<8>(&one[same..], &other[same..]);
     let rest = one[same..].iter().zip(&other[same..]);
     same + rest.take_while(|(one, other)| one == other).count()
+}
+
+/// Bytes in the blocks of `N` that both begin with. Arrays compare as vectors or words; slices
+/// would each be a call.
+fn blocks<const N: usize>(one: &[u8], other: &[u8]) -> usize {
+    let blocks = one.as_chunks::<N>().0.iter().zip(other.as_chunks::<N>().0);
+    blocks.take_while(|(one, other)| one == other).count() * N
 }
 
 #[cfg(test)]
@@ -19,7 +25,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_the_first_difference(
-            shared in prop::collection::vec(any::<u8>(), 0..50),
+            shared in prop::collection::vec(any::<u8>(), 0..200),
             one in prop::collection::vec(0_u8..2, 0..10),
             other in prop::collection::vec(0_u8..2, 0..10),
         ) {

@@ -39,13 +39,13 @@ impl Bench {
     }
 }
 
-fn keyed(exchange: Exchange) -> Box<Keyed> {
+fn keyed(exchange: Exchange) -> Keyed {
     let request = exchange.request.as_ref().unwrap();
     let policy = crate::ServicePolicy::new("shop");
     let key = crate::key::Key::of(&policy, request).unwrap();
     let (digest, key) = (key.digest, key.shown());
     let capture::Origin { service, leg } = exchange.origin.unwrap();
-    Box::new(Keyed { exchange, service, leg, digest, key })
+    Keyed { exchange: exchange.into(), service, leg, digest, key }
 }
 
 fn name(keyed: &Keyed) -> String {

@@ -49,8 +49,8 @@ fn pair_with(n: u64, content_type: &str, coding: Option<&str>, body: &[u8]) -> C
             (200, &response, body),
         )
     };
-    pair.primary = leg(Leg::Primary);
-    pair.shadow = leg(Leg::Shadow);
+    pair.primary = leg(Leg::Primary).into();
+    pair.shadow = leg(Leg::Shadow).into();
     pair.endpoint = "GET /u/bob@example.com/x".into();
     pair.key = format!("bob@example.com-{n}").into();
     pair.divergences = vec![price("1", "2")];

@@ -1,8 +1,10 @@
-//! A backend: the [`shop`](super::shop) served over HTTP/1.1 by hyper, on a thread of its own.
+//! A backend: the [`shop`](super::shop) served over HTTP/1.1 or h2c by hyper, on a thread of its
+//! own.
 //!
 //! It can be told to misbehave while it runs, as a shadow under test would.
 
-use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +15,30 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, channel::Channel};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::net::sockopt::set_socket_linger;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use super::certificate;
 use super::place::Place;
 use super::shop::{self, Version};
+
+/// What a backend speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 by prior knowledge.
+    H2c,
+}
 
 /// How a backend treats requests from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +47,9 @@ pub(crate) enum Behaviour {
     Prompt,
     /// Answers after this long.
     Slow(Duration),
-    /// Reads the whole request, then resets the connection.
+    /// Reads the whole request, then resets the connection; over h2c, the stream.
     ResetBeforeAnswer,
-    /// Sends the head and half of the body, then resets the connection.
+    /// Sends the head and half of the body, then resets the connection; over h2c, the stream.
     ResetInAnswer,
 }
 
@@ -53,6 +68,8 @@ enum Order {
 
 struct Scene {
     version: Version,
+    speaks: Speaks,
+    tls: Option<TlsAcceptor>,
     behaviour: Mutex<Behaviour>,
     received: Mutex<Vec<(Method, String)>>,
 }
@@ -69,10 +86,32 @@ impl Scene {
 }
 
 impl Backend {
-    /// Serves `version` at a free port of `ip`.
+    /// Serves `version` over HTTP/1.1 at a free port of `ip`.
     pub(crate) fn start(version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::speaking(Speaks::Http1, version, place, ip)
+    }
+
+    /// Serves `version` at a free port of `ip`.
+    pub(crate) fn speaking(speaks: Speaks, version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::start_with(speaks, None, version, place, ip)
+    }
+
+    /// The same over TLS 1.2 and 1.3, with a certificate of its own making.
+    pub(crate) fn over_tls(speaks: Speaks, version: Version, place: &Place, ip: IpAddr) -> Self {
+        Self::start_with(speaks, Some(certificate::acceptor()), version, place, ip)
+    }
+
+    fn start_with(
+        speaks: Speaks,
+        tls: Option<TlsAcceptor>,
+        version: Version,
+        place: &Place,
+        ip: IpAddr,
+    ) -> Self {
         let scene = Arc::new(Scene {
             version,
+            speaks,
+            tls,
             behaviour: Mutex::new(Behaviour::Prompt),
             received: Mutex::default(),
         });
@@ -198,14 +237,40 @@ async fn connection(scene: Arc<Scene>, stream: TcpStream) {
     let handle = stream.as_fd().try_clone_to_owned().expect("a socket can be cloned");
     // Without it the segments of one answer wait for each other's acknowledgement.
     let _ = stream.set_nodelay(true);
+    match scene.tls.clone() {
+        None => answer_on(scene, stream, &handle).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                answer_on(scene, stream, &handle).await;
+            }
+        }
+    }
+}
+
+/// Answers requests on `stream`, whose socket is `handle`.
+async fn answer_on(
+    scene: Arc<Scene>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    handle: &OwnedFd,
+) {
     let reset = Arc::new(Notify::new());
-    let service = service_fn(|request| respond(&scene, Arc::clone(&reset), request));
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    let serving = Box::pin(serving);
+    let service = service_fn({
+        let (scene, reset) = (Arc::clone(&scene), Arc::clone(&reset));
+        move |request| respond(Arc::clone(&scene), Arc::clone(&reset), request)
+    });
+    let stream = TokioIo::new(stream);
+    // How a connection ends is the client's business.
+    let serving = async {
+        let _ = match scene.speaks {
+            Speaks::Http1 => http1::Builder::new().serve_connection(stream, service).await,
+            Speaks::H2c => {
+                http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await
+            }
+        };
+    };
     tokio::select! {
-        // How a connection ends is the client's business.
-        _ = serving => {}
-        () = reset.notified() => send_reset(&handle),
+        () = serving => {}
+        () = reset.notified() => send_reset(handle),
     }
 }
 
@@ -214,9 +279,22 @@ fn send_reset(handle: &OwnedFd) {
     set_socket_linger(handle, Some(Duration::ZERO)).expect("a socket takes a linger time");
 }
 
-type Answered = Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error>;
+/// Why an answer goes wrong: on purpose.
+#[derive(Clone, Copy, Debug)]
+struct Broken;
 
-async fn respond(scene: &Scene, reset: Arc<Notify>, request: Request<Incoming>) -> Answered {
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("broken off on purpose")
+    }
+}
+
+impl Error for Broken {}
+
+type Content = BoxBody<Bytes, Broken>;
+type Answered = Result<Response<Content>, Box<dyn Error + Send + Sync>>;
+
+async fn respond(scene: Arc<Scene>, reset: Arc<Notify>, request: Request<Incoming>) -> Answered {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     scene.note(&head.method, head.uri.path());
@@ -225,6 +303,8 @@ async fn respond(scene: &Scene, reset: Arc<Notify>, request: Request<Incoming>) 
         Behaviour::Prompt | Behaviour::ResetInAnswer => {}
         // The slow answer is what is tested; nothing waits for it to pass.
         Behaviour::Slow(delay) => tokio::time::sleep(delay).await,
+        // hyper resets the stream whose service fails.
+        Behaviour::ResetBeforeAnswer if scene.speaks == Speaks::H2c => return Err(Broken.into()),
         Behaviour::ResetBeforeAnswer => {
             reset.notify_one();
             std::future::pending::<()>().await;
@@ -241,17 +321,41 @@ async fn respond(scene: &Scene, reset: Arc<Notify>, request: Request<Incoming>) 
     }
     let body = if behaviour == Behaviour::ResetInAnswer {
         response = response.header("content-length", answer.body.len());
-        broken_body(answer.body, reset)
-    } else if answer.chunked && head.method != Method::HEAD {
+        broken_body(answer.body, reset, scene.speaks)
+    } else if head.method == Method::HEAD {
+        // Over HTTP/1.1 hyper leaves the body out; over HTTP/2 it sends what it is given.
+        match scene.speaks {
+            Speaks::Http1 => whole_body(answer.body),
+            Speaks::H2c => {
+                response = response.header("content-length", answer.body.len());
+                whole_body(Bytes::new())
+            }
+        }
+    } else if let Some(grpc_status) = answer.grpc_status {
+        body_with_trailers(answer.body, grpc_status)
+    } else if answer.chunked {
         chunked_body(answer.body)
     } else {
-        Full::new(answer.body).boxed()
+        whole_body(answer.body)
     };
     Ok(response.body(body).expect("every header value above is valid"))
 }
 
+fn whole_body(bytes: Bytes) -> Content {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+/// A body and a `grpc-status` after it.
+fn body_with_trailers(bytes: Bytes, grpc_status: &'static str) -> Content {
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static(grpc_status),
+    )]);
+    whole_body(bytes).with_trailers(async { Some(Ok(trailers)) }).boxed()
+}
+
 /// A body of unknown length, in two chunks.
-fn chunked_body(bytes: Bytes) -> BoxBody<Bytes, Infallible> {
+fn chunked_body(bytes: Bytes) -> Content {
     let (mut sender, body) = Channel::new(2);
     tokio::spawn(async move {
         let middle = bytes.len() / 2;
@@ -264,10 +368,14 @@ fn chunked_body(bytes: Bytes) -> BoxBody<Bytes, Infallible> {
 }
 
 /// Half of the body, then a reset.
-fn broken_body(bytes: Bytes, reset: Arc<Notify>) -> BoxBody<Bytes, Infallible> {
+fn broken_body(bytes: Bytes, reset: Arc<Notify>, speaks: Speaks) -> Content {
     let (mut sender, body) = Channel::new(1);
     tokio::spawn(async move {
         let _ = sender.send_data(bytes.slice(..bytes.len() / 2)).await;
+        if speaks == Speaks::H2c {
+            // Told after what was sent before.
+            return sender.abort(Broken);
+        }
         // The channel holds one frame: this one is taken when the first has been written.
         let _ = sender.send_data(Bytes::new()).await;
         tokio::task::yield_now().await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::backend::Speaks;
 use super::client::try_get;
 use super::place::Place;
 use super::process::Process;
@@ -27,8 +28,21 @@ pub(crate) struct Scene {
     pub(crate) primary: SocketAddr,
     /// Its shadow cluster's only endpoint.
     pub(crate) shadow: SocketAddr,
+    /// What it speaks with both.
+    pub(crate) upstream: Speaks,
+    /// Where it does so over TLS.
+    pub(crate) tls: Option<Tls>,
     /// After this long a request is given up, on either leg.
     pub(crate) timeout: Duration,
+}
+
+/// How Envoy speaks TLS with its clusters.
+#[derive(Clone, Debug)]
+pub(crate) struct Tls {
+    /// The only version that it offers: "TLSv1_2" or "TLSv1_3".
+    pub(crate) version: &'static str,
+    /// The file that it writes keys to.
+    pub(crate) key_log: PathBuf,
 }
 
 /// A running Envoy. Killed when dropped.
@@ -55,6 +69,8 @@ impl Envoy {
                 .arg(&config)
                 .arg("--admin-address-path")
                 .arg(&admin_file)
+                // Keys are handed out as access logs are.
+                .args(["--file-flush-interval-msec", "1000"])
                 .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]),
         );
         let admin: SocketAddr = wait_for("Envoy's admin address", || {
@@ -186,15 +202,15 @@ fn bootstrap(scene: &Scene) -> Value {
                 }] }]
             }],
             "clusters": [
-                cluster("primary_shop", scene.primary),
-                cluster("shadow_shop", scene.shadow),
+                cluster("primary_shop", scene.primary, scene),
+                cluster("shadow_shop", scene.shadow, scene),
             ]
         }
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr) -> Value {
-    json!({
+fn cluster(name: &str, endpoint: SocketAddr, scene: &Scene) -> Value {
+    let mut cluster = json!({
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
@@ -203,7 +219,32 @@ fn cluster(name: &str, endpoint: SocketAddr) -> Value {
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(endpoint) } }] }]
         }
-    })
+    });
+    if let Some(Tls { version, key_log }) = &scene.tls {
+        cluster["transport_socket"] = json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3\
+                          .UpstreamTlsContext",
+                "sni": "shop.test",
+                "common_tls_context": {
+                    "tls_params": {
+                        "tls_minimum_protocol_version": version,
+                        "tls_maximum_protocol_version": version
+                    },
+                    "key_log": { "path": key_log }
+                }
+            }
+        });
+    }
+    if scene.upstream == Speaks::H2c {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        cluster["typed_extension_protocol_options"] = json!({ OPTIONS: {
+            "@type": format!("type.googleapis.com/{OPTIONS}"),
+            "explicit_http_config": { "http2_protocol_options": {} }
+        } });
+    }
+    cluster
 }
 
 fn socket(address: SocketAddr) -> Value {

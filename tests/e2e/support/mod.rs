@@ -1,6 +1,7 @@
 //! What the tests play with: where things run, the backends, Envoy, the client, and tapdiff itself.
 
 pub(crate) mod backend;
+pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod envoy;
 pub(crate) mod expected;

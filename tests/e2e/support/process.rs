@@ -73,6 +73,17 @@ impl Process {
             .unwrap_or_else(|e| panic!("cannot signal {}: {e}", self.name));
     }
 
+    /// The state of each of its threads, as proc(5) writes it: `T` is stopped.
+    pub(crate) fn threads(&self) -> Vec<char> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let states = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            // The name before it is in parentheses and may hold any character.
+            stat.rsplit_once(") ")?.1.chars().next()
+        });
+        states.collect()
+    }
+
     /// Sends `signal`, waits for the end and gives the status and all of standard error.
     pub(crate) fn stop(mut self, signal: Signal) -> (ExitStatus, String) {
         self.assert_running();

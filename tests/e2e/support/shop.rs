@@ -2,9 +2,11 @@
 //!
 //! Resources are `/api/vN/KIND/NUMBER`. Kinds: `items` (a JSON document of about 0.8 KB), `gz`
 //! (items NUMBER to NUMBER+8 as an array, gzip, chunked), `chunked` (an item, chunked), `echo`
-//! (the request's body), `nocontent` (204), `fail` (503 from both). HEAD works on all.
+//! (the request's body), `rpc` (the request's body, and a `grpc-status` after it: over h2c only),
+//! `nocontent` (204), `fail` (503 from both). HEAD works on all.
 //!
-//! The shadow differs by rule: `price` is 0.01 higher where NUMBER % 50 = 0; `tags` is missing
+//! The shadow differs by rule: `price` is 0.01 higher where NUMBER % 50 = 0, and `grpc-status` is
+//! 13 instead of 0; `tags` is missing
 //! where NUMBER % 100 = 1; the status is 500 with an error body where NUMBER % 200 = 2, whatever
 //! the kind. `server` and `generated_at` differ in every item and `x-backend` in every response:
 //! noise.
@@ -47,6 +49,8 @@ pub(crate) struct Answer {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) gzip: bool,
     pub(crate) chunked: bool,
+    /// Sent as a trailer.
+    pub(crate) grpc_status: Option<&'static str>,
     pub(crate) body: Bytes,
 }
 
@@ -58,6 +62,7 @@ pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
         content_type,
         gzip: false,
         chunked: false,
+        grpc_status: None,
         body,
     };
     let Some((kind, number)) = resource(path) else {
@@ -68,6 +73,13 @@ pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
     }
     match kind {
         "echo" => plain(200, Some("application/octet-stream"), body),
+        "rpc" => {
+            let fails = version == Version::Shadow && differs_in_price(number);
+            Answer {
+                grpc_status: Some(if fails { "13" } else { "0" }),
+                ..plain(200, Some("application/grpc"), body)
+            }
+        }
         "nocontent" => plain(204, None, Bytes::new()),
         "fail" => plain(503, Some("text/plain"), Bytes::from_static(b"closed for today\n")),
         "chunked" => Answer { chunked: true, ..plain(200, json, item(version, number).into()) },
@@ -86,9 +98,9 @@ pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
 /// One thing that the shadow does differently on purpose, as the report names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Difference {
-    /// `status` or `body`.
+    /// `status`, `body` or `trailer`.
     pub(crate) kind: &'static str,
-    /// A pattern of JSON Pointers; empty for a status.
+    /// A pattern of JSON Pointers, or a trailer's name; empty for a status.
     pub(crate) path: &'static str,
     /// `value` or `missing`.
     pub(crate) change: &'static str,
@@ -104,7 +116,10 @@ pub(crate) fn differences(method: &Method, path: &str) -> Vec<Difference> {
         return Vec::new();
     }
     let (numbers, price, tags) = match kind {
-        "echo" | "nocontent" | "fail" => return Vec::new(),
+        "rpc" if differs_in_price(number) => {
+            return vec![Difference { kind: "trailer", path: "grpc-status", change: "value" }];
+        }
+        "rpc" | "echo" | "nocontent" | "fail" => return Vec::new(),
         "gz" => (number..number + 9, "/*/price", "/*/tags"),
         _ => (number..number + 1, "/price", "/tags"),
     };

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::Value;
+use tempfile::TempDir;
 
-use super::backend::Backend;
+use super::backend::{Backend, Speaks};
 use super::client::{Answer, Ask, drive};
-use super::envoy::{Envoy, Scene, Stats};
+use super::envoy::{Envoy, Scene, Stats, Tls};
 use super::netns::Network;
 use super::place::Place;
 use super::report;
@@ -21,11 +22,13 @@ const CONNECTIONS: usize = 8;
 /// A scene with the tap on.
 pub(crate) struct Stage {
     // In the order in which they are to end: processes before the network that they run in.
-    daemon: Daemon,
+    pub(crate) daemon: Daemon,
     pub(crate) envoy: Envoy,
     pub(crate) primary: Backend,
     pub(crate) shadow: Backend,
     client: Place,
+    /// The upstreams' key log, if they speak TLS: the daemon reads it late.
+    keys: Option<TempDir>,
     _network: Option<Network>,
 }
 
@@ -47,12 +50,46 @@ impl Stage {
 
     /// The same, with lines for the daemon's `[capture]`.
     pub(crate) fn on_loopback_with(settings: &str, timeout: Duration) -> Self {
+        Self::on_loopback_speaking(Speaks::Http1, settings, timeout)
+    }
+
+    /// The same, and what Envoy speaks with both backends.
+    pub(crate) fn on_loopback_speaking(
+        upstream: Speaks,
+        settings: &str,
+        timeout: Duration,
+    ) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let primary = Backend::start(Version::Primary, &Place::Host, ip);
-        let shadow = Backend::start(Version::Shadow, &Place::Host, ip);
-        let daemon =
-            Daemon::start(&Place::Host, &["lo"], settings, primary.address(), shadow.address());
-        Self::set(daemon, &Place::Host, ip, timeout, primary, shadow, None)
+        let primary = Backend::speaking(upstream, Version::Primary, &Place::Host, ip);
+        let shadow = Backend::speaking(upstream, Version::Shadow, &Place::Host, ip);
+        let (primary_at, shadow_at) = (primary.address(), shadow.address());
+        let daemon = Daemon::start(&Place::Host, &["lo"], settings, primary_at, shadow_at);
+        let tls = None;
+        let scene =
+            Scene { listen: ip, primary: primary_at, shadow: shadow_at, upstream, tls, timeout };
+        Self::set(daemon, &Place::Host, &scene, primary, shadow, None)
+    }
+
+    /// Everything on `lo`, with TLS of `version` ("TLSv1_2", "TLSv1_3") to both backends, and
+    /// Envoy's key log for the daemon.
+    pub(crate) fn on_loopback_tls(
+        version: &'static str,
+        upstream: Speaks,
+        timeout: Duration,
+    ) -> Self {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let primary = Backend::over_tls(upstream, Version::Primary, &Place::Host, ip);
+        let shadow = Backend::over_tls(upstream, Version::Shadow, &Place::Host, ip);
+        let (primary_at, shadow_at) = (primary.address(), shadow.address());
+        let keys = TempDir::new().expect("a temporary folder can be made");
+        let key_log = keys.path().join("keys.log");
+        let settings = format!("keylog = [{key_log:?}]");
+        let daemon = Daemon::start(&Place::Host, &["lo"], &settings, primary_at, shadow_at);
+        let tls = Some(Tls { version, key_log });
+        let scene =
+            Scene { listen: ip, primary: primary_at, shadow: shadow_at, upstream, tls, timeout };
+        let stage = Self::set(daemon, &Place::Host, &scene, primary, shadow, None);
+        Self { keys: Some(keys), ..stage }
     }
 
     /// Each part in a namespace of its own, the tap beside Envoy.
@@ -62,23 +99,29 @@ impl Stage {
         let shadow = Backend::start(Version::Shadow, &network.shadow, Network::SHADOW);
         let edge = network.edge.clone();
         let daemon = Daemon::start(&edge, interfaces, "", primary.address(), shadow.address());
-        Self::set(daemon, &edge, Network::EDGE, timeout, primary, shadow, Some(network))
+        let scene = Scene {
+            listen: Network::EDGE,
+            primary: primary.address(),
+            shadow: shadow.address(),
+            upstream: Speaks::Http1,
+            tls: None,
+            timeout,
+        };
+        Self::set(daemon, &edge, &scene, primary, shadow, Some(network))
     }
 
     /// Joins the parts. The daemon runs already: it has to see the connections from their begin.
     fn set(
         daemon: Daemon,
         edge: &Place,
-        listen: IpAddr,
-        timeout: Duration,
+        scene: &Scene,
         primary: Backend,
         shadow: Backend,
         network: Option<Network>,
     ) -> Self {
-        let scene = Scene { listen, primary: primary.address(), shadow: shadow.address(), timeout };
-        let envoy = Envoy::start(edge, &scene);
+        let envoy = Envoy::start(edge, scene);
         let client = network.as_ref().map_or(Place::Host, |network| network.client.clone());
-        Self { daemon, envoy, primary, shadow, client, _network: network }
+        Self { daemon, envoy, primary, shadow, client, keys: None, _network: network }
     }
 
     /// Sends `asks` through Envoy, checks that the primary answered each of them, waits until
@@ -100,8 +143,18 @@ impl Stage {
 
     /// Ends the run and gives what came of it, with the checks that hold for every run.
     pub(crate) fn finish(self) -> Finished {
-        let Self { daemon, mut envoy, primary, shadow, client: _, _network } = self;
+        let finished = self.finish_starved();
+        report::assert_nothing_lost(&finished.report);
+        finished
+    }
+
+    /// The same where the tap was kept from its work: it may have lost something.
+    pub(crate) fn finish_starved(self) -> Finished {
+        let Self { daemon, mut envoy, primary, shadow, client: _, keys, _network } = self;
         let stats_text = envoy.settle();
+        if keys.is_some() {
+            daemon.wait_for_exchanges(primary.received().len() + shadow.received().len());
+        }
         let store: Store = daemon.stop();
         let finished = Finished {
             report: store.report(&stats_text),
@@ -111,7 +164,6 @@ impl Stage {
             shadow: shadow.received(),
         };
         report::assert_accounts_close(&finished.report);
-        report::assert_nothing_lost(&finished.report);
         finished
     }
 }

@@ -50,11 +50,51 @@ impl Daemon {
         Self { process, store, dir }
     }
 
+    /// Waits until it has read so many exchanges off the wire: keys of TLS come late.
+    pub(crate) fn wait_for_exchanges(&self, expected: usize) {
+        super::wait_for(&format!("{expected} exchanges to be read"), || {
+            let mut command = tapdiff();
+            command.args(["report", "--format", "json", "--store"]).arg(&self.store);
+            let report: Value = serde_json::from_slice(&command.output().ok()?.stdout).ok()?;
+            let read = report.pointer("/services/0/capture/exchanges")?.as_object()?;
+            let sum: u64 = read.values().filter_map(Value::as_u64).sum();
+            (sum == expected as u64).then_some(())
+        });
+    }
+
     /// Stops it as an operator would, and gives the store that it leaves.
     pub(crate) fn stop(self) -> Store {
+        self.stop_and_say().0
+    }
+
+    /// The same, with what it wrote to standard error.
+    pub(crate) fn stop_and_say(self) -> (Store, String) {
         let (status, said) = self.process.stop(Signal::TERM);
         assert!(status.success(), "tapdiff run ended with {status} on SIGTERM:\n{said}");
-        Store { path: self.store, dir: self.dir }
+        (Store { path: self.store, dir: self.dir }, said)
+    }
+
+    /// Takes every processor from it, until [`Daemon::thaw`].
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+        super::wait_for("tapdiff to stand still", || {
+            self.process.threads().iter().all(|&state| state == 'T').then_some(())
+        });
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// Where its store is.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// Waits until a line of its standard error contains `text`.
+    pub(crate) fn wait_for_line(&mut self, text: &str) {
+        self.process.wait_for_line(text);
     }
 }
 

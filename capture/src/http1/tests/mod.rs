@@ -7,7 +7,8 @@ mod losses;
 use std::collections::VecDeque;
 
 use super::*;
-use crate::{Anomalies, Anomaly, Body, Response};
+use crate::keylog::KeyLog;
+use crate::{Anomalies, Anomaly, Body, Response, Version};
 
 /// A connection under test, and both ends of it: keeps offsets and acknowledgements as TCP would.
 struct Wire {
@@ -15,7 +16,7 @@ struct Wire {
     limits: Limits,
     anomalies: Anomalies,
     body_bytes: usize,
-    out: VecDeque<Exchange>,
+    out: VecDeque<Box<Exchange>>,
     /// Bytes sent so far, by direction.
     sent: [u64; 2],
     now: Timestamp,
@@ -52,6 +53,7 @@ impl Wire {
 
     fn run(&mut self, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
         let mut cx = Context {
+            keys: &KeyLog::default(),
             limits: &self.limits,
             anomalies: &mut self.anomalies,
             body_bytes: &mut self.body_bytes,
@@ -76,7 +78,9 @@ impl Wire {
         self.now = self.now + std::time::Duration::from_micros(10);
         let (offset, at) = (self.sent[direction as usize], self.now);
         self.sent[direction as usize] += bytes.len() as u64;
-        self.run(|c, cx| c.push(direction, Chunk { offset, bytes, at, peer_offset }, cx));
+        self.run(|c, cx| {
+            let _ = c.push(direction, Chunk { offset, bytes, at, peer_offset }, cx);
+        });
         self
     }
 
@@ -91,7 +95,9 @@ impl Wire {
     fn lose(&mut self, direction: Direction, len: u64, cause: GapCause) -> &mut Self {
         let (offset, at) = (self.sent[direction as usize], self.now);
         self.sent[direction as usize] += len;
-        self.run(|c, cx| c.gap(direction, Gap { offset, len, at, cause }, cx));
+        self.run(|c, cx| {
+            c.gap(direction, Gap { offset, len, at, cause, extent: Extent::Exact }, cx)
+        });
         self
     }
 
@@ -125,7 +131,7 @@ impl Wire {
     }
 
     fn next(&mut self) -> Exchange {
-        self.out.pop_front().expect("an exchange has left")
+        *self.out.pop_front().expect("an exchange has left")
     }
 
     /// What has left, as `target status evidence`, `-` for what is not there.
@@ -394,10 +400,143 @@ fn oddities_of_syntax_are_read_and_counted() {
 }
 
 #[test]
-fn a_folded_content_length_counts() {
-    let (response, evidence) =
-        answer_to_get(b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 2\r\nX: y\r\n\r\nhi");
-    assert_eq!((evidence, response.body.kept()), (Evidence::Complete, &b"hi"[..]));
+fn a_folded_content_length_counts_and_is_not_relied_on() {
+    let folded = "HTTP/1.1 200 OK\r\nContent-Length:\r\n 2\r\nX: y\r\n\r\nhi";
+    let (response, evidence) = answer_to_get(folded.as_bytes());
+    assert_eq!((evidence, response.body.kept()), (Evidence::Malformed, &b"hi"[..]));
+    // What a pipelining client gets after it may begin elsewhere.
+    let mut wire = Wire::new();
+    wire.client(get("/1") + &get("/2")).server(folded).server(ok("2")).finish();
+    assert_eq!(wire.left(), ["/1 200 malformed", "/2 - malformed"]);
+    // A client that waits has said where its next response begins.
+    let mut wire = Wire::new();
+    wire.client(get("/1")).server(folded).client(get("/2")).server(ok("2"));
+    assert_eq!(wire.left(), ["/1 200 malformed", "/2 200 complete"]);
+}
+
+#[test]
+fn a_cr_alone_in_its_line_ends_a_head_that_is_not_relied_on() {
+    for size in [1, 2, 3, 1000] {
+        let mut wire = Wire::new();
+        wire.client(get("/"));
+        let said = b"HTTP/1.1 200 OK\r\nA: b\r\n\rContent-Length: 2\r\n\r\nhi";
+        for piece in said.chunks(size) {
+            wire.server(piece);
+        }
+        wire.fin(ToClient);
+        let exchange = wire.next();
+        assert_eq!(summary(&exchange), "/ 200 malformed", "in pieces of {size}");
+        assert_eq!(body_of(&exchange).kept(), b"Content-Length: 2\r\n\r\nhi".as_slice());
+        assert_eq!(exchange.response.unwrap().fields.len(), 1);
+        assert_eq!(wire.count(Anomaly::BareCr), 1);
+    }
+}
+
+#[test]
+fn a_request_line_is_read_by_its_words() {
+    for (line, target, version) in [
+        ("GET   /a\t HTTP/1.1", "/a", Version::Http11),
+        ("GET\t \t /\t  HTTP/1.0", "/", Version::Http10),
+        ("GET /a after HTTP/1.1", "/a", Version::Unknown),
+        ("CONNECT b:25 / HTTP/1.0", "b:25", Version::Unknown),
+    ] {
+        for size in [1, 5, 1000] {
+            let mut wire = Wire::new();
+            let said = format!("{line}\r\nHost: a\r\n\r\n");
+            for piece in said.as_bytes().chunks(size) {
+                wire.client(piece);
+            }
+            wire.server(ok(""));
+            let exchange = wire.next();
+            assert_eq!(exchange.evidence, Evidence::Complete, "{line}");
+            let request = exchange.request.unwrap();
+            assert_eq!(request.target(), target.as_bytes(), "{line}");
+            assert_eq!(request.version, version, "{line}");
+            assert_eq!(wire.count(Anomaly::BadRequestLine), 1, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_first_line_without_a_version_is_a_request_if_it_is_answered_in_http() {
+    for line in [
+        "GET /",
+        "GET / HTML/1.1",
+        "GET /HTTP/1.1",
+        "OPTIONS HTTP/1.1",
+        "GET / HTTP/2.0",
+        "OPTIONS",
+    ] {
+        let mut wire = Wire::new();
+        wire.client(format!("{line}\nHost: a\n\n")).server("HTTP/1.0 400 Bad Request\r\n\r\n");
+        wire.fin(ToClient);
+        assert!(wire.left()[0].ends_with(" 400 malformed"), "{line}");
+        // An answer in another protocol, or none at all.
+        for answer in ["+OK\r\n", ""] {
+            let mut wire = Wire::new();
+            wire.client(format!("{line}\nHost: a\n\n"));
+            if !answer.is_empty() {
+                wire.server(answer);
+            }
+            wire.fin(ToClient).finish();
+            assert_eq!(wire.left().len(), 0, "{line}");
+        }
+    }
+    // Later on a connection there is none: it would swallow the request behind it.
+    let mut wire = Wire::new();
+    wire.client(get("/1")).server(ok("1")).client("GET /2\r\n").client(get("/3")).server(ok("3"));
+    assert_eq!(wire.left(), ["/1 200 complete", "- 200 malformed"]);
+}
+
+#[test]
+fn differing_lengths_of_a_request_frame_it_by_the_last_and_nothing_after_it() {
+    let mut wire = Wire::new();
+    wire.client("POST /1 HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 4\r\n\r\nabcd");
+    wire.client(get("/hidden")).server(ok("1"));
+    let exchange = wire.next();
+    assert_eq!(summary(&exchange), "/1 200 malformed");
+    assert_eq!(exchange.request.unwrap().body.kept(), b"abcd");
+    wire.client(get("/2")).server(ok("2"));
+    assert_eq!(wire.left(), ["/2 200 complete"]);
+}
+
+#[test]
+fn a_response_whose_length_cannot_be_told_ends_with_the_connection_if_it_says_so() {
+    for length in ["68.9", "2\r\nContent-Length: 3"] {
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}");
+        let mut wire = Wire::new();
+        wire.client(get("/")).server(format!("{head}\r\n\r\nall of it")).fin(ToClient);
+        let exchange = wire.next();
+        assert_eq!(summary(&exchange), "/ 200 malformed");
+        assert_eq!(body_of(&exchange).kept(), b"all of it");
+    }
+}
+
+#[test]
+fn a_status_line_of_a_version_there_is_not_is_read_and_not_relied_on() {
+    for version in ["HTTP/2.0", "HTTP/1.01", "http/0.9"] {
+        let said = format!("{version} 200 ok\r\nContent-Length: 2\r\n\r\nhi");
+        let (response, evidence) = answer_to_get(said.as_bytes());
+        assert_eq!((evidence, response.body.kept()), (Evidence::Malformed, &b"hi"[..]));
+        assert_eq!(response.version, Version::Unknown);
+    }
+    for line in ["HTTP/1\0.1 200 ok", "HTTP 200 ok", "HTTP/1. 200 ok", "ICY 200 OK"] {
+        let mut wire = Wire::new();
+        wire.client(get("/")).server(format!("{line}\r\n\r\n")).finish();
+        assert_eq!(wire.left(), ["/ - malformed"], "{line}");
+    }
+}
+
+#[test]
+fn names_of_no_coding_do_not_hide_chunked() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: lalala, chunked, lalala\r\n";
+    let (response, evidence) = answer_to_get(format!("{head}\r\n2\r\nhi\r\n0\r\n\r\n").as_bytes());
+    assert_eq!((evidence, response.body.kept()), (Evidence::Malformed, &b"hi"[..]));
+    // Of a request it is nothing to rely on: another reader may take its body for the next one.
+    let mut wire = Wire::new();
+    wire.client("POST / HTTP/1.1\r\nTransfer-Encoding: chunked, x\r\n\r\n0\r\n\r\n");
+    wire.server(ok("")).finish();
+    assert_eq!(wire.left(), ["/ 200 malformed"]);
 }
 
 #[test]
@@ -429,6 +568,34 @@ fn what_never_spoke_http_yields_no_exchange_and_one_note() {
     let mut wire = Wire::new();
     wire.server("220 mail ready\r\n").client("EHLO a\r\n").finish();
     assert_eq!((wire.left().len(), wire.count(Anomaly::NotHttp)), (0, 1));
+}
+
+#[test]
+fn a_head_costs_as_much_a_byte_however_long_it_is_and_however_it_is_cut() {
+    let shapes: [fn(usize) -> String; 4] = [
+        |len| format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(len)),
+        |len| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(len)),
+        |len| format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(len / 6)),
+        |len| format!("GET / HTTP/1.1\r\nX: y\r\n{}\r\n", " z\r\n".repeat(len / 4)),
+    ];
+    for shape in shapes {
+        for size in [1, 2, 3, 100, 1_460] {
+            for len in [2_000, 20_000, 200_000] {
+                let limits = Limits { head_fields: 1 << 20, ..Limits::default() };
+                let mut wire = Wire::with(limits, false);
+                let said = shape(len);
+                head::work::taken();
+                for piece in said.as_bytes().chunks(size) {
+                    wire.client(piece);
+                }
+                let looked = head::work::taken();
+                // Once for its end, once to read it, and its beginning to tell whether it is one.
+                assert!(looked <= 3 * said.len() + 20_000, "{looked} for {} by {size}", said.len());
+                wire.server(ok(""));
+                assert_eq!(wire.left().len(), 1);
+            }
+        }
+    }
 }
 
 #[test]

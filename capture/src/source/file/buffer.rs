@@ -23,7 +23,7 @@ pub(super) enum Filled {
 }
 
 /// Large enough that reading costs little, small enough to stay in the processor's cache.
-const WINDOW_BYTES: usize = 1 << 20;
+const WINDOW_BYTES: usize = 256 << 10;
 
 impl Buffer {
     pub(super) fn new(input: Box<dyn Read + Send>) -> Self {

@@ -24,6 +24,9 @@ impl Merged {
     /// The next packet; `None` after the last whole one of all captures.
     #[expect(clippy::should_implement_trait, reason = "packets borrow a reader's buffer")]
     pub fn next(&mut self) -> Result<Option<Packet<'_>>, FileError> {
+        if self.readers.len() == 1 {
+            return self.readers[0].next();
+        }
         let mut first = None;
         for (index, reader) in self.readers.iter_mut().enumerate() {
             if let Some(at) = reader.peek()?
@@ -36,6 +39,19 @@ impl Merged {
             Some((_, index)) => self.readers[index].next(),
             None => Ok(None),
         }
+    }
+
+    /// The TLS key logs that the captures carried before their next packets, as lines of text.
+    /// Empty where there are none. To be asked before each packet: keys come before what they open.
+    pub fn take_keys(&mut self) -> Result<Vec<u8>, FileError> {
+        if let [reader] = &mut self.readers[..] {
+            return reader.take_keys();
+        }
+        let mut keys = Vec::new();
+        for reader in &mut self.readers {
+            keys.append(&mut reader.take_keys()?);
+        }
+        Ok(keys)
     }
 
     /// Where captures end in the middle of a record.

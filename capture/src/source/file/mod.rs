@@ -37,6 +37,8 @@ pub struct Reader {
     format: Format,
     /// The packet that [`Reader::peek`] found and [`Reader::next`] has not given yet.
     pending: Option<Record>,
+    /// Text of TLS key logs that [`Reader::take_keys`] has not given yet.
+    keys: Vec<u8>,
     packets: u64,
     unknown_links: u64,
     first_unknown_link: Option<u32>,
@@ -91,6 +93,8 @@ enum Found {
     Packet(Record, usize),
     /// A packet of a link type that is not read.
     UnknownLink(u32, usize),
+    /// A part of a TLS key log, in a block of `len` bytes.
+    KeyLog { text_start: usize, text_len: usize, len: usize },
     /// Something else of this many bytes.
     Other(u64),
     /// The file ends after a whole record.
@@ -125,6 +129,7 @@ impl Reader {
             buffer,
             format,
             pending: None,
+            keys: Vec::new(),
             packets: 0,
             unknown_links: 0,
             first_unknown_link: None,
@@ -142,9 +147,13 @@ impl Reader {
     /// The next packet; `None` after the last whole one.
     #[expect(clippy::should_implement_trait, reason = "packets borrow the reader's buffer")]
     pub fn next(&mut self) -> Result<Option<Packet<'_>>, FileError> {
-        self.peek()?;
-        let Some(record) = self.pending.take() else {
-            return Ok(None);
+        let record = match self.pending.take() {
+            Some(record) => record,
+            None if self.done => return Ok(None),
+            None => match self.advance()? {
+                Some(record) => record,
+                None => return Ok(None),
+            },
         };
         self.packets += 1;
         let data = &self.buffer.bytes()[record.data_start..][..record.data_len];
@@ -162,6 +171,17 @@ impl Reader {
             self.pending = self.advance()?;
         }
         Ok(self.pending.map(|record| record.at))
+    }
+
+    /// The TLS key log that the file carried before the next packet (the decryption secrets of
+    /// pcapng), as lines of text. Empty where there is none.
+    pub fn take_keys(&mut self) -> Result<Vec<u8>, FileError> {
+        // Only pcapng carries any: a pcap need not be read ahead for them.
+        if matches!(self.format, Format::Pcap(_)) {
+            return Ok(Vec::new());
+        }
+        self.peek()?;
+        Ok(std::mem::take(&mut self.keys))
     }
 
     /// Where the file ends in the middle of a record or cannot be read on; `None` if it does not,
@@ -236,6 +256,12 @@ impl Reader {
                 Found::UnknownLink(number, len) => {
                     self.unknown_links += 1;
                     self.first_unknown_link.get_or_insert(number);
+                    self.buffer.consume(len);
+                }
+                Found::KeyLog { text_start, text_len, len } => {
+                    self.keys.extend_from_slice(&self.buffer.bytes()[text_start..][..text_len]);
+                    // A block is whole: its last line ends with it.
+                    self.keys.push(b'\n');
                     self.buffer.consume(len);
                 }
                 Found::Other(len) => {

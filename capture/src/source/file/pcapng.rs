@@ -9,6 +9,7 @@
 //! simple packet      8 original (4)  12 data
 //! packet (obsolete)  8 interface (2)  10 drops (2)  12 time high (4)  16 time low (4)
 //!                   20 captured (4)  24 original (4)  28 data
+//! decryption secrets 8 kind (4)  12 length (4)  16 secrets
 //! ```
 
 use super::buffer::{Buffer, Filled};
@@ -22,6 +23,10 @@ const INTERFACE: u32 = 1;
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+const DECRYPTION_SECRETS: u32 = 10;
+
+/// The kind of secrets that is a TLS key log ("TLSK").
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
@@ -83,7 +88,10 @@ impl Section {
         if is_section {
             self.interfaces.clear();
         }
-        if !matches!(kind, INTERFACE | PACKET | SIMPLE_PACKET | ENHANCED_PACKET) {
+        if !matches!(
+            kind,
+            INTERFACE | PACKET | SIMPLE_PACKET | ENHANCED_PACKET | DECRYPTION_SECRETS
+        ) {
             return Ok(Found::Other(len as u64));
         }
         if len > RECORD_BYTES_MAX {
@@ -106,6 +114,7 @@ impl Section {
                 Ok(Found::Other(len as u64))
             }
             SIMPLE_PACKET => self.simple_packet(block),
+            DECRYPTION_SECRETS => self.secrets(block),
             _ => self.packet(block, kind),
         }
     }
@@ -129,6 +138,21 @@ impl Section {
         let at = interface.clock.at(ticks);
         self.latest = at;
         Ok(interface.found(at, original_len, 28, data_len, block.len()))
+    }
+
+    fn secrets(&self, block: &[u8]) -> Result<Found, Fault> {
+        let order = self.order;
+        if block.len() < 20 {
+            return Err(Fault::Damaged("a secrets block too short for its fields"));
+        }
+        let (kind, text_len) = (order.u32(block, 8), order.u32(block, 12) as usize);
+        if text_len > block.len() - 20 {
+            return Err(Fault::Damaged("secrets longer than their block"));
+        }
+        Ok(match kind {
+            TLS_KEY_LOG => Found::KeyLog { text_start: 16, text_len, len: block.len() },
+            _ => Found::Other(block.len() as u64),
+        })
     }
 
     fn simple_packet(&self, block: &[u8]) -> Result<Found, Fault> {

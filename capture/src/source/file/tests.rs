@@ -141,6 +141,21 @@ fn every_packet_block_is_read_and_other_blocks_are_passed_over() {
 }
 
 #[test]
+fn a_simple_packet_is_as_long_as_the_snap_length_of_its_interface() {
+    for writer in BOTH {
+        let described = [writer.u16(1), writer.u16(0)].concat();
+        let limited = writer.block(1, &[&described[..], &writer.u32(6)].concat());
+        let mut file = [writer.section(), limited].concat();
+        // Of 9 bytes 6 were kept; the block is padded to 8.
+        file.extend(writer.block(3, &[&writer.u32(9)[..], b"simple"].concat()));
+        file.extend(writer.block(3, &[&writer.u32(3)[..], b"all"].concat()));
+        let seen = all(&mut reader(&file).unwrap()).unwrap();
+        let seen: Vec<_> = seen.into_iter().map(|packet| (packet.2, packet.3)).collect();
+        assert_eq!(seen, [(b"simple".to_vec(), 9), (b"all".to_vec(), 3)]);
+    }
+}
+
+#[test]
 fn each_interface_has_its_own_link_type_and_clock() {
     let w = Writer::Big;
     let mut file = w.section();

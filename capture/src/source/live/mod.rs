@@ -7,13 +7,18 @@
 //! Refuses nothing that the kernel delivers: which packets count is for the tap to say. The
 //! filter ([`bpf_filter`]) only keeps out what certainly does not.
 //!
+//! Several handles on one interface share its packets by flow ([`Interface::open_spread`]), so that
+//! several threads can follow it.
+//!
 //! On Linux a packet over `lo` is delivered once, also on `any`: libpcap drops the outgoing copy.
 
 mod error;
+mod fanout;
 mod filter;
 
+use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pcap::{Active, Capture, Device, Precision, Stat};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,6 +35,10 @@ pub struct LiveConfig {
     pub interface: String,
     /// What to filter for in the kernel; empty for every TCP packet.
     pub targets: Vec<Target>,
+    /// Whether every packet of a tunnel (VXLAN, GENEVE, GRE, IP in IP, MPLS, GTP-U and the like)
+    /// passes the filter too. Default no: which connections are inside, only the tap can tell, so
+    /// it is shown all of them.
+    pub tunnels: bool,
     /// Bytes kept of a packet. Default 262_144: all of any packet, offloaded ones too. What is
     /// longer is cut ([`crate::Anomaly::PacketCut`]).
     pub snaplen_bytes: u32,
@@ -45,6 +54,7 @@ impl LiveConfig {
         Self {
             interface: interface.into(),
             targets,
+            tunnels: false,
             snaplen_bytes: 262_144,
             kernel_buffer_bytes: 64 << 20,
         }
@@ -56,6 +66,8 @@ pub struct Interface {
     name: String,
     capture: Capture<Active>,
     link: LinkType,
+    /// Packets from before are of no flow that this handle was given.
+    since: Timestamp,
     last: Stat,
     stats: LiveStats,
 }
@@ -106,15 +118,47 @@ impl Interface {
             name: name.clone(),
             link: link_type(name, &capture)?,
             capture,
+            since: Timestamp::ZERO,
             last: Stat { received: 0, dropped: 0, if_dropped: 0 },
             stats: LiveStats::default(),
         };
-        let filter = bpf_filter(&config.targets, interface.link);
+        let filter = bpf_filter(config, interface.link);
         interface
             .capture
             .filter(&filter, true)
             .map_err(|error| LiveError::Filter { filter, message: error.to_string() })?;
         Ok(interface)
+    }
+
+    /// Opens an interface for capture by `handles` threads: each handle gets the packets of some of
+    /// the flows, both directions of a flow on the same one, and has a kernel buffer and counters of
+    /// its own.
+    ///
+    /// The kernel tells flows apart by the addresses and ports it finds in a packet. For a flow
+    /// inside UDP (VXLAN, GENEVE) these are the tunnel's, whose ends may send from ports of their
+    /// own choice: such traffic needs a single handle.
+    pub fn open_spread(config: &LiveConfig, handles: NonZeroUsize) -> Result<Vec<Self>, LiveError> {
+        let mut opened = vec![Self::open(config)?];
+        if handles.get() == 1 {
+            return Ok(opened);
+        }
+        for _ in 1..handles.get() {
+            opened.push(Self::open(config)?);
+        }
+        let name = &config.interface;
+        fanout::join(opened.iter().map(|interface| interface.capture.as_fd())).map_err(
+            |errno| LiveError::Open {
+                name: name.clone(),
+                message: format!("its packets cannot be spread over {handles} threads: {errno}"),
+            },
+        )?;
+        // Until the last had joined, some packets went to more than one of them.
+        #[expect(clippy::disallowed_methods, reason = "a source may know the time")]
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        for interface in &mut opened {
+            interface.since = Timestamp::ZERO + now;
+        }
+        Ok(opened)
     }
 
     /// The interface's name.
@@ -144,16 +188,23 @@ impl Interface {
     }
 
     /// Gives up to `max` packets that are there to `each`, straight from the kernel's ring, and
-    /// returns how many they were. 0: there are none for now.
+    /// returns how many were there. 0: there are none for now.
     pub fn drain(
         &mut self,
         max: usize,
         mut each: impl FnMut(&Packet<'_>),
     ) -> Result<usize, LiveError> {
-        let link = self.link;
-        self.capture.dispatch(Some(max), |packet| each(&self::packet(&packet, link))).map_err(
-            |error| LiveError::Read { name: self.name.clone(), message: error.to_string() },
-        )
+        let (link, since) = (self.link, self.since);
+        let take = |packet: pcap::Packet<'_>| {
+            let packet = self::packet(&packet, link);
+            if packet.at >= since {
+                each(&packet);
+            }
+        };
+        self.capture.dispatch(Some(max), take).map_err(|error| LiveError::Read {
+            name: self.name.clone(),
+            message: error.to_string(),
+        })
     }
 
     /// What the kernel counted so far. To be asked more often than 2^32 packets pass: libpcap

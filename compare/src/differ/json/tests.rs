@@ -18,9 +18,20 @@ fn compared(
     let request = Sample::new("1").primary().request.unwrap();
     let echo = Echo::new(Mirror::None, &request, &request);
     let mut findings = Findings::new(&policy, "GET /");
-    compare(primary.as_bytes(), shadow.as_bytes(), &echo, &mut findings)?;
+    compare_skipping(primary.as_bytes(), shadow.as_bytes(), 0, &echo, &mut findings)?;
     let (divergences, suppressed) = findings.finish(&ReasonNames::default());
     Ok((written(&divergences), suppressed))
+}
+
+/// As above, walked from the beginning: what skipping must come to.
+fn compared_by_walking(primary: &str, shadow: &str) -> Result<Vec<String>, NotJson> {
+    let policy = ServicePolicy::new("shop");
+    let request = Sample::new("1").primary().request.unwrap();
+    let echo = Echo::new(Mirror::None, &request, &request);
+    let mut findings = Findings::new(&policy, "GET /");
+    let never = usize::MAX;
+    compare_skipping(primary.as_bytes(), shadow.as_bytes(), never, &echo, &mut findings)?;
+    Ok(written(&findings.finish(&ReasonNames::default()).0))
 }
 
 fn differences(primary: &str, shadow: &str) -> Vec<String> {
@@ -161,6 +172,17 @@ fn what_is_no_json_on_either_side_gives_no_finding() {
 }
 
 #[test]
+fn what_is_no_json_the_same_on_both_sides_before_the_first_difference_is_none() {
+    assert_eq!(
+        differences(r#"{"a":NaN,"b":[.5,1]}"#, r#"{"a":NaN,"b":[.5,2]}"#),
+        ["body /b/1 value: 1 -> 2"]
+    );
+    for (primary, shadow) in [("[1}{,2]", "[1}{,3]"), ("{\"a\":[1:2]}", "{\"a\":[1:3]}")] {
+        assert_eq!(compared(primary, shadow, &[]).unwrap_err(), NotJson, "{primary} {shadow}");
+    }
+}
+
+#[test]
 fn the_deepest_nesting_is_walked() {
     let nested = |inner: &str| "[".repeat(DEPTH) + inner + &"]".repeat(DEPTH);
     let found = differences(&nested("1"), &nested("2"));
@@ -271,6 +293,23 @@ proptest! {
         let found = differences(&texts.0, &texts.1);
         prop_assert_eq!(found.len(), 1, "{:?}", found);
         prop_assert!(found[0].starts_with(&format!("body {pointer} ")), "{:?}", found);
+    }
+
+    #[test]
+    fn skipping_what_both_begin_with_changes_nothing(
+        whole in value(), other in value(), turn in 0_usize..5, at in any::<prop::sample::Index>(),
+    ) {
+        let text = whole.to_string();
+        prop_assert_eq!(compared_by_walking(&text, &other.to_string()), Ok(differences(&text, &other.to_string())));
+        let mut leaves = Vec::new();
+        collect_leaves(&whole, String::new(), &mut leaves);
+        prop_assume!(!leaves.is_empty());
+        let mut changed = whole.clone();
+        *changed.pointer_mut(&leaves[at.index(leaves.len())]).unwrap() = other;
+        for changed in [changed.to_string(), rewritten(&changed, turn)] {
+            prop_assert_eq!(compared_by_walking(&text, &changed), Ok(differences(&text, &changed)));
+            prop_assert_eq!(compared_by_walking(&changed, &text), Ok(differences(&changed, &text)));
+        }
     }
 
     #[test]

@@ -3,7 +3,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod framing;
+mod tunnels;
+
 const PAYLOAD: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
+/// LLC for SNAP with an EtherType after it (RFC 1042).
+const LLC_SNAP: [u8; 6] = [0xaa, 0xaa, 3, 0, 0, 0];
 
 /// An Ethernet frame with [`PAYLOAD`] from 10.0.0.1:40000 to 10.0.0.2:8080, with VLAN tags.
 fn ipv4_frame(tags: u8) -> Vec<u8> {
@@ -31,6 +37,19 @@ fn ipv6_packet() -> Vec<u8> {
     let tcp = PacketBuilder::ipv6(from, to, 64).tcp(40_000, 8080, 77, 1_000).ack(99);
     tcp.write(&mut bytes, PAYLOAD).unwrap();
     bytes
+}
+
+/// The segment of a packet that is no fragment, by both ways where there are two.
+fn segment<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, Refused> {
+    let walk = || match Walk::of_packet(packet)?.run()? {
+        Found::Segment(segment) => Ok(segment),
+        Found::Fragment(_) => Err(Refused::Held),
+    };
+    let found = walk();
+    if let Some(segment) = plain(packet) {
+        assert_eq!(Ok(segment), found, "the short way and the long way lead to one place");
+    }
+    found
 }
 
 fn packet(link: LinkType, data: &[u8]) -> Packet<'_> {
@@ -102,6 +121,13 @@ fn ethernet_padding_is_no_payload() {
 }
 
 #[test]
+fn what_comes_after_an_ipv6_packet_is_no_payload() {
+    let data = [ipv6_packet(), b"frame check sequence".to_vec()].concat();
+    let segment = segment(&packet(LinkType::RawIp, &data)).unwrap();
+    assert_eq!((segment.payload, segment.cut), (PAYLOAD, 0));
+}
+
+#[test]
 fn an_offloaded_packet_without_a_length_reaches_to_the_end_of_the_packet() {
     let mut v4 = ipv4_packet();
     v4[2..4].copy_from_slice(&[0, 0]);
@@ -150,25 +176,6 @@ fn ipv6_extension_headers_are_passed_over() {
 }
 
 #[test]
-fn fragments_are_refused_by_name() {
-    let mut first = ipv4_packet();
-    first[6] = 0x20;
-    let mut later = ipv4_packet();
-    later[7] = 10;
-    let v6 = ipv6_packet();
-    let mut six = v6[..40].to_vec();
-    six[6] = 44;
-    let len = u16::from_be_bytes([v6[4], v6[5]]) + 8;
-    six[4..6].copy_from_slice(&len.to_be_bytes());
-    six.extend([6, 0, 0, 1, 0, 0, 0, 9]);
-    six.extend(&v6[40..]);
-    for data in [first, later, six] {
-        let refused = segment(&packet(LinkType::RawIp, &data));
-        assert_eq!(refused, Err(Refused::Odd(Anomaly::IpFragment)));
-    }
-}
-
-#[test]
 fn what_is_no_tcp_is_refused_without_complaint() {
     let mut udp = Vec::new();
     PacketBuilder::ipv4([1; 4], [2; 4], 9).udp(53, 53).write(&mut udp, b"x").unwrap();
@@ -190,21 +197,49 @@ fn an_ip_length_shorter_than_its_header_is_refused() {
     );
 }
 
-const LINKS: [LinkType; 8] = [
-    LinkType::Null,
-    LinkType::Ethernet,
-    LinkType::RawIp,
-    LinkType::Loop,
-    LinkType::LinuxSll,
-    LinkType::Ipv4,
-    LinkType::Ipv6,
-    LinkType::LinuxSll2,
-];
+#[test]
+fn a_jumbogram_ends_where_its_option_says() {
+    let v6 = ipv6_packet();
+    let mut data = v6[..40].to_vec();
+    data[4..6].copy_from_slice(&[0, 0]);
+    data[6] = 0;
+    let len = u32::try_from(v6.len() - 40 + 8).unwrap();
+    data.extend([6, 0, 0xc2, 4]);
+    data.extend(len.to_be_bytes());
+    data.extend(&v6[40..]);
+    data.extend(b"frame check sequence");
+    assert_eq!(segment(&packet(LinkType::RawIp, &data)).unwrap().payload, PAYLOAD);
+}
+
+#[test]
+fn a_segment_above_64_kib_is_found_whole() {
+    let large = vec![b'x'; 200_000];
+    let mut data = ipv4_packet();
+    data.truncate(data.len() - PAYLOAD.len());
+    data[2..4].copy_from_slice(&[0, 0]);
+    data.extend(&large);
+    let segment = segment(&packet(LinkType::RawIp, &data)).unwrap();
+    assert_eq!((segment.payload.len(), segment.cut), (200_000, 0));
+}
+
+#[test]
+fn an_authentication_header_is_passed_over() {
+    let mut data = ipv4_packet();
+    let tcp = data.split_off(20);
+    data[9] = 51;
+    let len = u16::try_from(20 + 24 + tcp.len()).unwrap();
+    data[2..4].copy_from_slice(&len.to_be_bytes());
+    // Next TCP, length 24 / 4 - 2, reserved; security parameters, sequence, check value.
+    data.extend([6, 4, 0, 0]);
+    data.extend([9; 20]);
+    data.extend(tcp);
+    assert_eq!(segment(&packet(LinkType::RawIp, &data)).unwrap().payload, PAYLOAD);
+}
 
 proptest! {
     #[test]
     fn any_bytes_of_any_link_type_do_not_panic(
-        link in prop::sample::select(&LINKS[..]),
+        link in prop::sample::select(&LinkType::ALL[..]),
         data in prop::collection::vec(any::<u8>(), 0..200),
         original_len in any::<u32>(),
     ) {
