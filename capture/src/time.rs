@@ -11,6 +11,10 @@ impl Timestamp {
     /// The epoch itself; also "no time known yet".
     pub const ZERO: Self = Self(0);
 
+    /// The last moment that can be told, in the year 2554. No capture was made then: only damage
+    /// says so.
+    pub const LAST: Self = Self(u64::MAX);
+
     /// From nanoseconds since the Unix epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
