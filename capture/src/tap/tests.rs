@@ -225,6 +225,15 @@ fn an_idle_flow_is_forgotten_only_after_its_last_packet_has_aged() {
 }
 
 #[test]
+fn at_the_end_of_time_nothing_is_due_for_ever() {
+    let mut tap = tap(&[]);
+    greet(&mut tap, u64::MAX, CLIENT, SERVER);
+    push(&mut tap, u64::MAX, frame(CLIENT, SERVER, 100, 500).data(REQUEST));
+    tap.expire(Timestamp::LAST);
+    assert_eq!((polled(&mut tap).len(), tap.connections.open_flows()), (0, 1));
+}
+
+#[test]
 fn a_request_that_is_never_answered_times_out() {
     let mut tap = tap(&[]);
     greet(&mut tap, 0, CLIENT, SERVER);
