@@ -81,7 +81,7 @@ impl HeadBuffer {
     }
 
     /// Where the head ends in `piece`, if the line from `line_start` on is empty but for a CR that
-    /// no LF follows (see [`FieldLines::read`]).
+    /// no LF follows (see [`super::head`]).
     fn ends_with_bare_cr(&self, piece: &[u8]) -> Option<usize> {
         let before = self.bytes.len();
         let at = |place: usize| match place.checked_sub(before) {
