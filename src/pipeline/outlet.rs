@@ -7,6 +7,7 @@
 //! not look unmirrored.
 
 use std::sync::Arc;
+use std::thread::Thread;
 
 use capture::{Counters, Exchange, Timestamp};
 use compare::{Judge, Policy, ShedNotice, ShedReason};
@@ -61,6 +62,8 @@ pub(crate) struct Outlet {
     source: usize,
     policy: Arc<Policy>,
     queue: Sender<Message>,
+    /// Whom to wake when there is something in the queue.
+    judge: Thread,
     #[expect(
         clippy::vec_box,
         reason = "boxed where they are made, and moved by pointer to the end"
@@ -72,9 +75,14 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn new(source: usize, policy: Arc<Policy>, queue: Sender<Message>) -> Self {
+    pub(crate) fn new(
+        source: usize,
+        policy: Arc<Policy>,
+        queue: Sender<Message>,
+        judge: Thread,
+    ) -> Self {
         let exchanges = Vec::with_capacity(MESSAGE_EXCHANGES);
-        Self { source, policy, queue, exchanges, notices: Vec::new(), kept_keys: ALL_KEYS }
+        Self { source, policy, queue, judge, exchanges, notices: Vec::new(), kept_keys: ALL_KEYS }
     }
 
     /// Takes one exchange. True: the message is full, and [`Outlet::flush`] is due.
@@ -99,6 +107,7 @@ impl Outlet {
                 self.shed(exchange);
             }
         }
+        self.judge.unpark();
     }
 
     /// Sends the rest and waits for room: for the end, when no packet is waiting any more.
@@ -106,6 +115,9 @@ impl Outlet {
         let message = self.message(now, seen);
         // A judge that is gone has already said why.
         drop(self.queue.send(message));
+        // It ends once no outlet is left: that is to be seen when it wakes.
+        drop(self.queue);
+        self.judge.unpark();
     }
 
     fn message(&mut self, now: Timestamp, seen: Seen) -> Message {
@@ -158,6 +170,8 @@ impl Outlet {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
     use capture::{
         Body, Evidence, FieldsBuilder, Leg, Origin, Protocol, Request, Response, ServiceId, Timing,
@@ -237,7 +251,7 @@ mod tests {
     fn a_full_queue_sheds_both_legs_of_a_pair_and_counts_them() {
         const PAIRS: usize = 2_000;
         let (sender, receiver) = queue(256);
-        let mut outlet = Outlet::new(0, policy(), sender);
+        let mut outlet = Outlet::new(0, policy(), sender, thread::current());
         for id in 0..PAIRS {
             for leg in [Leg::Primary, Leg::Shadow] {
                 if outlet.push(exchange(id, leg).into()) {
@@ -261,7 +275,7 @@ mod tests {
     #[test]
     fn with_room_nothing_is_shed() {
         let (sender, receiver) = queue(1_024);
-        let mut outlet = Outlet::new(0, policy(), sender);
+        let mut outlet = Outlet::new(0, policy(), sender, thread::current());
         for id in 0..200 {
             if outlet.push(exchange(id, Leg::Primary).into()) {
                 outlet.flush(Timestamp::ZERO, Seen::default());
@@ -276,7 +290,7 @@ mod tests {
     #[test]
     fn word_of_what_was_shed_is_bounded_and_still_counts_all() {
         let (sender, receiver) = queue(1);
-        let mut outlet = Outlet::new(0, policy(), sender);
+        let mut outlet = Outlet::new(0, policy(), sender, thread::current());
         let one = exchange(0, Leg::Shadow);
         let many = NAMED_NOTICES + 10;
         for _ in 0..many {
