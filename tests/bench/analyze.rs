@@ -3,7 +3,8 @@
 //! Makes captures of mirrored requests (once; see `traffic`), then measures in turns, as medians:
 //! the floor (libpcap and etherparse only), `analyze` without and with a store, and those peers
 //! that are installed. One table each: small JSON bodies, gzip (against flate2 alone), large bodies,
-//! HTTP/2 in clear, TLS 1.3 and 1.2 with their keys (against AES-128-GCM alone). Fails when a report
+//! HTTP/2 in clear, TLS 1.3 and 1.2 with their keys (against AES-128-GCM alone), large bodies over
+//! TLS 1.3. Fails when a report
 //! does not name exactly the planted differences, or where allocations or instructions a pair have
 //! grown (see `counts`). Options, by environment: `BENCH_PAIRS`, `BENCH_RUNS`, `BENCH_PEERS=0`,
 //! `BENCH_COUNTS=0`.
@@ -85,6 +86,7 @@ fn bench() -> Result<()> {
         recipe(pairs / 4, Bodies::Small, Carriage::H2c),
         recipe(pairs / 4, Bodies::Small, Carriage::Tls(Version::Tls13)),
         recipe(pairs / 4, Bodies::Small, Carriage::Tls(Version::Tls12)),
+        recipe(pairs / 250, Bodies::Large, Carriage::Tls(Version::Tls13)),
     ] {
         compare(recipe, runs, wants("BENCH_PEERS"), &directory)?;
     }
