@@ -28,8 +28,9 @@ pub(super) enum Item {
     Begun { bytes: Vec<u8>, at: Timestamp },
     /// A record whose header was seen, but not all of its bytes.
     Torn(Torn),
-    /// Bytes in which no record was found, or in which none could be looked for.
-    Unframed { len: u64, at: Timestamp, cause: GapCause, end: u64 },
+    /// Bytes in which no record was found, or in which none could be looked for. `damaged`: they
+    /// stand where a record begins, and are none.
+    Unframed { len: u64, at: Timestamp, cause: GapCause, end: u64, damaged: bool },
 }
 
 /// A record as sent.
@@ -106,6 +107,7 @@ impl Framer {
                             at: chunk.at,
                             cause: GapCause::Missing,
                             end: chunk.offset + skipped as u64,
+                            damaged: false,
                         });
                     }
                 }
@@ -131,8 +133,13 @@ impl Framer {
                     if self.buffer.len() == HEADER_LEN && !is_header(&self.buffer) && !old_hello {
                         let len = self.buffer.len() as u64;
                         self.lose();
-                        let cause = GapCause::Missing;
-                        return Some(Item::Unframed { len, at: chunk.at, cause, end: offset });
+                        return Some(Item::Unframed {
+                            len,
+                            at: chunk.at,
+                            cause: GapCause::Missing,
+                            end: offset,
+                            damaged: true,
+                        });
                     }
                     if fragment_len(&self.buffer)
                         .is_some_and(|len| self.buffer.len() == HEADER_LEN + len)
@@ -164,7 +171,8 @@ impl Framer {
             (State::Record | State::Lost, _) => {
                 let len = len + self.buffer.len() as u64;
                 self.lose();
-                return vec![Item::Unframed { len, at, cause, end: offset + gap.len }];
+                let end = offset + gap.len;
+                return vec![Item::Unframed { len, at, cause, end, damaged: false }];
             }
         };
         let mut items = Vec::new();
@@ -183,9 +191,9 @@ impl Framer {
             }
             left => {
                 self.lose();
-                let end = offset + len;
-                items
-                    .extend([Item::Torn(torn), Item::Unframed { len: len - left, at, cause, end }]);
+                let (len, end) = (len - left, offset + len);
+                items.push(Item::Torn(torn));
+                items.push(Item::Unframed { len, at, cause, end, damaged: false });
             }
         }
         items

@@ -374,7 +374,10 @@ impl Connection {
             }
             Event::Item(Item::Begun { bytes, at }) => self.begun(direction, &bytes, at, cx, out),
             Event::Item(Item::Torn(torn)) => self.torn(direction, torn, cx, out),
-            Event::Item(Item::Unframed { len, at, cause, end }) => {
+            Event::Item(Item::Unframed { len, at, cause, end, damaged }) => {
+                if damaged {
+                    cx.anomalies.note(Anomaly::BadTlsRecord);
+                }
                 half.unsure += len;
                 half.messages.lose();
                 let plain = half.opener.as_ref().map_or(1, |o| o.plaintext_len(len as usize));

@@ -19,6 +19,18 @@ fn a_record_that_does_not_verify_is_a_gap_and_the_next_one_is_read() {
     }
 }
 
+#[test]
+fn what_stands_in_place_of_a_record_is_counted_and_the_next_one_is_read() {
+    let (mut wire, mut records) = numbered_records();
+    // A version that no record has.
+    records[1][1] = 9;
+    for record in &records[..4] {
+        wire.send(ToClient, record);
+    }
+    assert_eq!(wire.text(ToClient), "record 0record 2record 3");
+    assert_eq!((wire.plain.gaps[1].len(), wire.count(Anomaly::BadTlsRecord)), (2, 1));
+}
+
 /// Ten records of application data from the server, numbered.
 fn numbered_records() -> (Wire, Vec<Vec<u8>>) {
     let mut wire = Wire::new();
