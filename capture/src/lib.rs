@@ -37,6 +37,8 @@ mod tap;
 mod target;
 mod time;
 mod tls;
+#[cfg(test)]
+mod wire;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use body::Body;

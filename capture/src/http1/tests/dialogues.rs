@@ -197,7 +197,7 @@ fn play(
 ) -> Vec<Exchange> {
     for (i, packet) in packets.iter().enumerate() {
         if lost(i, packet) {
-            wire.miss(packet.direction, packet.bytes.len() as u64);
+            wire.miss(packet.direction, packet.bytes.len());
         } else {
             wire.say_acking(packet.direction, &packet.bytes, packet.peer_offset);
         }
@@ -354,7 +354,7 @@ proptest! {
         for (step, to_server, bytes) in steps {
             let direction = if to_server { ToServer } else { ToClient };
             match step {
-                0 => drop(wire.miss(direction, bytes.len() as u64 + 1)),
+                0 => drop(wire.miss(direction, bytes.len() + 1)),
                 1 if bytes.len() % 7 == 0 => drop(wire.fin(direction)),
                 2 if bytes.len() % 11 == 0 => drop(wire.reset(direction)),
                 3 => drop(wire.wait(bytes.len() as u64 % 40)),

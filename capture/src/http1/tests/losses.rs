@@ -91,7 +91,7 @@ fn a_client_that_ever_asked_before_it_was_answered_is_not_trusted_after_a_loss()
     let (first, second) = (ok("1"), ok("2"));
     wire.client(get("/1")).server(&first[..20]).client(get("/2")).server(&first[20..]);
     // From here two are in flight, each asked with more acknowledged than the one before.
-    wire.client(get("/3")).miss(ToClient, second.len() as u64);
+    wire.client(get("/3")).miss(ToClient, second.len());
     wire.client(get("/4")).server(ok("3")).server(ok("4")).finish();
     assert_eq!(wire.left(), ["/1 200 complete", "/2 - gap", "/3 - gap", "/4 - gap"]);
 }

@@ -4,25 +4,12 @@
 mod dialogues;
 mod losses;
 
-use std::collections::VecDeque;
-
 use super::*;
-use crate::keylog::KeyLog;
-use crate::{Anomalies, Anomaly, Body, Response, Version};
-
-/// A connection under test, and both ends of it: keeps offsets and acknowledgements as TCP would.
-struct Wire {
-    connection: Connection,
-    limits: Limits,
-    anomalies: Anomalies,
-    body_bytes: usize,
-    out: VecDeque<Box<Exchange>>,
-    /// Bytes sent so far, by direction.
-    sent: [u64; 2],
-    now: Timestamp,
-}
-
+use crate::wire::{Parser, info, summary};
+use crate::{Anomaly, Body, Response, Version};
 use Direction::{ToClient, ToServer};
+
+type Wire = crate::wire::Wire<Connection>;
 
 impl Wire {
     fn new() -> Self {
@@ -34,123 +21,34 @@ impl Wire {
     }
 
     fn with(limits: Limits, late_join: bool) -> Self {
-        let info = FlowInfo {
-            origin: None,
-            client: "10.0.0.1:40000".parse().unwrap(),
-            server: "10.0.0.2:8080".parse().unwrap(),
-            late_join,
-        };
-        Self {
-            connection: Connection::new(info),
-            limits,
-            anomalies: Anomalies::default(),
-            body_bytes: 0,
-            out: VecDeque::new(),
-            sent: [0; 2],
-            now: Timestamp::from_nanos(1_000_000_000),
-        }
-    }
-
-    fn run(&mut self, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
-        let mut cx = Context {
-            keys: &KeyLog::default(),
-            limits: &self.limits,
-            anomalies: &mut self.anomalies,
-            body_bytes: &mut self.body_bytes,
-            out: &mut self.out,
-        };
-        act(&mut self.connection, &mut cx);
-    }
-
-    /// One packet that acknowledges all that the other side has sent.
-    fn say(&mut self, direction: Direction, bytes: impl AsRef<[u8]>) -> &mut Self {
-        let acked = self.sent[direction.reverse() as usize];
-        self.say_acking(direction, bytes, acked)
-    }
-
-    fn say_acking(
-        &mut self,
-        direction: Direction,
-        bytes: impl AsRef<[u8]>,
-        peer_offset: u64,
-    ) -> &mut Self {
-        let bytes = bytes.as_ref();
-        self.now = self.now + std::time::Duration::from_micros(10);
-        let (offset, at) = (self.sent[direction as usize], self.now);
-        self.sent[direction as usize] += bytes.len() as u64;
-        self.run(|c, cx| {
-            let _ = c.push(direction, Chunk { offset, bytes, at, peer_offset }, cx);
-        });
-        self
-    }
-
-    fn client(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.say(ToServer, bytes)
-    }
-
-    fn server(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.say(ToClient, bytes)
-    }
-
-    fn lose(&mut self, direction: Direction, len: u64, cause: GapCause) -> &mut Self {
-        let (offset, at) = (self.sent[direction as usize], self.now);
-        self.sent[direction as usize] += len;
-        self.run(|c, cx| {
-            c.gap(direction, Gap { offset, len, at, cause, extent: Extent::Exact }, cx)
-        });
-        self
-    }
-
-    fn miss(&mut self, direction: Direction, len: u64) -> &mut Self {
-        self.lose(direction, len, GapCause::Missing)
-    }
-
-    fn fin(&mut self, direction: Direction) -> &mut Self {
-        let at = self.now;
-        self.run(|c, cx| c.fin(direction, at, cx));
-        self
-    }
-
-    fn reset(&mut self, from: Direction) -> &mut Self {
-        let at = self.now;
-        self.run(|c, cx| c.reset(from, at, cx));
-        self
-    }
-
-    fn wait(&mut self, seconds: u64) -> &mut Self {
-        self.now = self.now + std::time::Duration::from_secs(seconds);
-        let now = self.now;
-        self.run(|c, cx| c.expire(now, cx));
-        self
-    }
-
-    fn finish(&mut self) -> &mut Self {
-        self.run(Connection::finish);
-        assert_eq!(self.body_bytes, 0, "the budget is given back");
-        self
-    }
-
-    fn next(&mut self) -> Exchange {
-        *self.out.pop_front().expect("an exchange has left")
-    }
-
-    /// What has left, as `target status evidence`, `-` for what is not there.
-    fn left(&mut self) -> Vec<String> {
-        self.out.drain(..).map(|exchange| summary(&exchange)).collect()
-    }
-
-    fn count(&self, anomaly: Anomaly) -> u64 {
-        self.anomalies.count(anomaly)
+        Self::over(Connection::new(info(late_join)), limits)
     }
 }
 
-fn summary(exchange: &Exchange) -> String {
-    let target = exchange
-        .request
-        .as_ref()
-        .map_or("-".into(), |request| String::from_utf8_lossy(request.target()).into_owned());
-    let status = exchange.response.as_ref().map_or("-".into(), |r| r.status.to_string());
-    format!("{target} {status} {}", exchange.evidence.as_str())
+impl Parser for Connection {
+    fn push(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+        let _ = Connection::push(self, direction, chunk, cx);
+    }
+
+    fn gap(&mut self, direction: Direction, gap: Gap, cx: &mut Context<'_>) {
+        self.gap(direction, gap, cx);
+    }
+
+    fn fin(&mut self, direction: Direction, at: Timestamp, cx: &mut Context<'_>) {
+        self.fin(direction, at, cx);
+    }
+
+    fn reset(&mut self, from: Direction, at: Timestamp, cx: &mut Context<'_>) {
+        self.reset(from, at, cx);
+    }
+
+    fn expire(&mut self, now: Timestamp, cx: &mut Context<'_>) {
+        self.expire(now, cx);
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        self.finish(cx);
+    }
 }
 
 fn get(target: &str) -> String {

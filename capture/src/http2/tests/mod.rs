@@ -7,35 +7,14 @@ mod losses;
 mod peers;
 mod sessions;
 
-use std::collections::VecDeque;
-
 use super::*;
-use crate::keylog::KeyLog;
-use crate::{Anomalies, Response};
+use crate::Response;
+use crate::wire::{Parser, info, summary};
 
 use Direction::{ToClient, ToServer};
 use flag::{END_HEADERS, END_STREAM, PADDED};
 
-/// A connection under test, and both ends of it: keeps offsets as TCP would.
-struct Wire {
-    connection: Connection,
-    limits: Limits,
-    anomalies: Anomalies,
-    body_bytes: usize,
-    out: VecDeque<Box<Exchange>>,
-    /// Bytes sent so far, by direction.
-    sent: [u64; 2],
-    now: Timestamp,
-}
-
-fn info(late_join: bool) -> FlowInfo {
-    FlowInfo {
-        origin: None,
-        client: "10.0.0.1:40000".parse().unwrap(),
-        server: "10.0.0.2:8080".parse().unwrap(),
-        late_join,
-    }
-}
+type Wire = crate::wire::Wire<Connection>;
 
 impl Wire {
     /// A connection whose preface and settings were exchanged.
@@ -54,107 +33,34 @@ impl Wire {
     }
 
     fn bare(limits: Limits, late_join: bool) -> Self {
-        Self {
-            connection: Connection::new(info(late_join)),
-            limits,
-            anomalies: Anomalies::default(),
-            body_bytes: 0,
-            out: VecDeque::new(),
-            sent: [0; 2],
-            now: Timestamp::from_nanos(1_000_000_000),
-        }
-    }
-
-    fn run(&mut self, act: impl FnOnce(&mut Connection, &mut Context<'_>)) {
-        let mut cx = Context {
-            keys: &KeyLog::default(),
-            limits: &self.limits,
-            anomalies: &mut self.anomalies,
-            body_bytes: &mut self.body_bytes,
-            out: &mut self.out,
-        };
-        act(&mut self.connection, &mut cx);
-    }
-
-    /// One packet.
-    fn say(&mut self, direction: Direction, bytes: impl AsRef<[u8]>) -> &mut Self {
-        let bytes = bytes.as_ref();
-        self.now = self.now + std::time::Duration::from_micros(10);
-        let (offset, at) = (self.sent[direction as usize], self.now);
-        self.sent[direction as usize] += bytes.len() as u64;
-        let peer_offset = self.sent[direction.reverse() as usize];
-        self.run(|c, cx| c.push(direction, Chunk { offset, bytes, at, peer_offset }, cx));
-        self
-    }
-
-    fn client(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.say(ToServer, bytes)
-    }
-
-    fn server(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.say(ToClient, bytes)
-    }
-
-    fn lose(&mut self, direction: Direction, len: usize, cause: GapCause) -> &mut Self {
-        let (offset, at) = (self.sent[direction as usize], self.now);
-        self.sent[direction as usize] += len as u64;
-        let extent = Extent::Exact;
-        let gap = Gap { offset, len: len as u64, at, cause, extent };
-        self.run(|c, cx| c.gap(direction, gap, cx));
-        self
-    }
-
-    fn miss(&mut self, direction: Direction, len: usize) -> &mut Self {
-        self.lose(direction, len, GapCause::Missing)
-    }
-
-    fn fin(&mut self, direction: Direction) -> &mut Self {
-        let at = self.now;
-        self.run(|c, cx| c.fin(direction, at, cx));
-        self
-    }
-
-    fn reset(&mut self, from: Direction) -> &mut Self {
-        let at = self.now;
-        self.run(|c, cx| c.reset(from, at, cx));
-        self
-    }
-
-    fn wait(&mut self, seconds: u64) -> &mut Self {
-        self.now = self.now + std::time::Duration::from_secs(seconds);
-        let now = self.now;
-        self.run(|c, cx| c.expire(now, cx));
-        self
-    }
-
-    fn finish(&mut self) -> &mut Self {
-        self.run(Connection::finish);
-        assert_eq!(self.body_bytes, 0, "the budget is given back");
-        self
-    }
-
-    fn next(&mut self) -> Exchange {
-        *self.out.pop_front().expect("an exchange has left")
-    }
-
-    /// What has left, as `stream target status evidence`, `-` for what is not there.
-    fn left(&mut self) -> Vec<String> {
-        self.out.drain(..).map(|exchange| summary(&exchange)).collect()
-    }
-
-    fn count(&self, anomaly: Anomaly) -> u64 {
-        self.anomalies.count(anomaly)
+        Self::over(Connection::new(info(late_join)), limits)
     }
 }
 
-fn summary(exchange: &Exchange) -> String {
-    let target = exchange
-        .request
-        .as_ref()
-        .map_or("-".into(), |request| String::from_utf8_lossy(request.target()).into_owned());
-    let status = exchange.response.as_ref().map_or("-".into(), |r| r.status.to_string());
-    let stream = exchange.stream_id.unwrap();
-    format!("{stream} {target} {status} {}", exchange.evidence.as_str())
+impl Parser for Connection {
+    fn push(&mut self, direction: Direction, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+        Connection::push(self, direction, chunk, cx);
+    }
+
+    fn gap(&mut self, direction: Direction, gap: Gap, cx: &mut Context<'_>) {
+        self.gap(direction, gap, cx);
+    }
+
+    fn fin(&mut self, direction: Direction, at: Timestamp, cx: &mut Context<'_>) {
+        self.fin(direction, at, cx);
+    }
+
+    fn reset(&mut self, from: Direction, at: Timestamp, cx: &mut Context<'_>) {
+        self.reset(from, at, cx);
+    }
+
+    fn expire(&mut self, now: Timestamp, cx: &mut Context<'_>) {
+        self.expire(now, cx);
+    }
+
+    fn finish(&mut self, cx: &mut Context<'_>) {
+        self.finish(cx);
+    }
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {

@@ -1,6 +1,10 @@
 //! How a connection comes to speak HTTP/2: by prior knowledge, by an upgrade, found in its middle.
 
+use std::collections::VecDeque;
+
 use super::*;
+use crate::Anomalies;
+use crate::keylog::KeyLog;
 use crate::session::Session;
 
 /// What a session makes of these packets, as `stream target status evidence`.
