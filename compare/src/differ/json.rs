@@ -73,7 +73,7 @@ fn compare_skipping(
         shadow: Scanner::new(shadow),
         same,
         same_ends: true,
-        place: Place::default(),
+        place: Place(Vec::with_capacity(8)),
         work: 0,
         work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
         echo,

@@ -7,7 +7,7 @@
 //! Refuses texts whose brackets do not close as they opened: they are walked from their beginning.
 //! What is no JSON in another way, the same on both sides, is not noticed here: it is no difference.
 
-use memchr::memchr;
+use memchr::memchr2;
 
 use super::scan::DEPTH;
 
@@ -33,9 +33,7 @@ pub(super) enum FrameKind {
 /// opened and has nothing in it yet. `None` where nothing is, or the brackets do not match.
 pub(super) fn open_after(text: &[u8], len: usize) -> Option<Vec<Frame>> {
     let text = text.get(..len)?;
-    // All but the innermost, which changes with nearly every token.
-    let mut outer: Vec<Frame> = Vec::new();
-    let mut inner: Option<Frame> = None;
+    let mut frames: Vec<Frame> = Vec::with_capacity(8);
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         at += 1;
@@ -46,27 +44,24 @@ pub(super) fn open_after(text: &[u8], len: usize) -> Option<Vec<Frame>> {
                 None => break,
             },
             Class::Open => {
-                let kind = if byte == b'{' { FrameKind::Object } else { FrameKind::Array };
-                outer.extend(inner.replace(Frame { kind, from: at, len: 0, value: None }));
-                if outer.len() == DEPTH {
+                if frames.len() == DEPTH {
                     return None;
                 }
+                let kind = if byte == b'{' { FrameKind::Object } else { FrameKind::Array };
+                frames.push(Frame { kind, from: at, len: 0, value: None });
             }
             Class::Close => {
                 let kind = if byte == b'}' { FrameKind::Object } else { FrameKind::Array };
-                if inner?.kind != kind {
+                if frames.pop()?.kind != kind {
                     return None;
                 }
-                inner = outer.pop();
             }
             Class::Comma => {
-                let frame = inner.as_mut()?;
-                frame.from = at;
-                frame.len += 1;
-                frame.value = None;
+                let frame = frames.last_mut()?;
+                *frame = Frame { kind: frame.kind, from: at, len: frame.len + 1, value: None };
             }
             Class::Colon => {
-                let frame = inner.as_mut()?;
+                let frame = frames.last_mut()?;
                 if frame.kind == FrameKind::Array || frame.value.is_some() {
                     return None;
                 }
@@ -74,25 +69,21 @@ pub(super) fn open_after(text: &[u8], len: usize) -> Option<Vec<Frame>> {
             }
         }
     }
-    let mut frames = outer;
-    frames.extend(inner);
     while frames.last().is_some_and(|frame| frame.len == 0 && frame.value.is_none()) {
         frames.pop();
     }
     (!frames.is_empty()).then_some(frames)
 }
 
-/// Behind the quote that ends the string whose inside begins at `inside`: the first with an even
-/// number of backslashes before it.
-fn string_end(text: &[u8], inside: usize) -> Option<usize> {
-    let mut at = inside;
+/// Behind the quote that ends the string whose inside begins at `at`.
+fn string_end(text: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        let quote = at + first_quote(&text[at..])?;
-        let backslashes = text[inside..quote].iter().rev().take_while(|&&b| b == b'\\').count();
-        at = quote + 1;
-        if backslashes % 2 == 0 {
-            return Some(at);
+        let rest = text.get(at..)?;
+        let found = quote_or_backslash(rest)?;
+        if rest[found] == b'"' {
+            return Some(at + found + 1);
         }
+        at += found + 2;
     }
 }
 
@@ -100,22 +91,27 @@ fn string_end(text: &[u8], inside: usize) -> Option<usize> {
 /// call costs more than the search.
 const NEAR_WORDS: usize = 2;
 
-fn first_quote(text: &[u8]) -> Option<usize> {
+/// The first quote or backslash in `text`.
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
     let words = text.as_chunks::<8>().0;
     let near = &words[..words.len().min(NEAR_WORDS)];
     for (index, word) in near.iter().enumerate() {
-        // The high bit of each byte that is a quote; bytes above a real one may be marked too,
+        let word = u64::from_le_bytes(*word);
+        // The high bit of each byte that is one of them; bytes above a real one may be marked too,
         // never one below.
-        let quote = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'"'));
-        let found = quote.wrapping_sub(ONES) & !quote & HIGH;
-        if found != 0 {
-            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        let special = ((quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash))
+            & HIGH;
+        if special != 0 {
+            return Some(index * 8 + special.trailing_zeros() as usize / 8);
         }
     }
     let seen = near.len() * 8;
-    memchr(b'"', &text[seen..]).map(|found| seen + found)
+    memchr2(b'"', b'\\', &text[seen..]).map(|found| seen + found)
 }
 
 #[derive(Clone, Copy)]
@@ -176,36 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_quote_is_found_near_and_far() {
+    fn the_first_quote_or_backslash_is_found_near_and_far() {
         for len in 0..40 {
-            let mut text = vec![b'!'; len];
-            assert_eq!(first_quote(&text), None, "{len}");
-            text.extend(*b"\"#\"");
-            text.extend([b']'; 20]);
-            assert_eq!(first_quote(&text), Some(len), "{len}");
-        }
-    }
-
-    #[test]
-    fn a_string_ends_at_the_first_quote_that_is_not_escaped() {
-        /// As a reader that takes each escape as two bytes.
-        fn end(text: &[u8]) -> Option<usize> {
-            match text {
-                [] | [b'\\'] => None,
-                [b'"', ..] => Some(1),
-                [b'\\', _, rest @ ..] => Some(2 + end(rest)?),
-                [_, rest @ ..] => Some(1 + end(rest)?),
-            }
-        }
-        for len in 0..8 {
-            for choice in 0..3_usize.pow(len) {
-                let text: Vec<u8> =
-                    (0..len).map(|i| b"x\"\\"[choice / 3_usize.pow(i) % 3]).collect();
-                let expected = end(&text);
-                assert_eq!(string_end(&text, 0), expected, "{text:?}");
-                // What lies before the string is not taken for its escapes.
-                let later = [b"\\\"", &text[..]].concat();
-                assert_eq!(string_end(&later, 2), expected.map(|at| at + 2), "{later:?}");
+            for special in [b'"', b'\\'] {
+                let mut text = vec![b'!'; len];
+                assert_eq!(quote_or_backslash(&text), None, "{len}");
+                text.extend([special, b'#', b'"', b'\\']);
+                text.extend([b']'; 20]);
+                assert_eq!(quote_or_backslash(&text), Some(len), "{len}");
             }
         }
     }
