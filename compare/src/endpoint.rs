@@ -164,6 +164,9 @@ mod tests {
             ("/api/v1/items/42?x=7", "/api/v1/items/{id}"),
             ("/u/123e4567-e89b-12d3-a456-426614174000/x", "/u/{id}/x"),
             ("/blob/9f86d081884c7d65", "/blob/{id}"),
+            ("/blob/9f86d081884c7d6", "/blob/9f86d081884c7d6"),
+            ("/blob/effacedfacadedecade", "/blob/effacedfacadedecade"),
+            ("/7/7a/007", "/{id}/7a/{id}"),
             ("/t/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/t/{id}"),
             ("/s/dGhpcyBpcyBhIHRva2VuMQ==", "/s/{id}"),
             (
