@@ -20,9 +20,10 @@ pub(crate) struct EndpointId(u32);
 /// The endpoints seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Endpoints {
-    services: Vec<HashMap<Arc<str>, EndpointId>>,
+    /// By name.
+    services: Vec<HashMap<Box<[u8]>, EndpointId>>,
     all: Vec<(ServiceId, Arc<str>)>,
-    scratch: String,
+    scratch: Vec<u8>,
 }
 
 impl Endpoints {
@@ -32,7 +33,7 @@ impl Endpoints {
         name.clear();
         match request {
             Some(request) => write_template(&mut name, request.method(), request.target()),
-            None => name.push('-'),
+            None => name.push(b'-'),
         }
         let id = self.intern(service, &name, request);
         self.scratch = name;
@@ -49,7 +50,7 @@ impl Endpoints {
         self.all[id.0 as usize].0
     }
 
-    fn intern(&mut self, service: ServiceId, name: &str, request: Option<&Request>) -> EndpointId {
+    fn intern(&mut self, service: ServiceId, name: &[u8], request: Option<&Request>) -> EndpointId {
         let index = usize::from(service.0);
         if self.services.len() <= index {
             self.services.resize_with(index + 1, HashMap::new);
@@ -61,18 +62,18 @@ impl Endpoints {
         let name: Arc<str> = match request {
             Some(request) if known.len() >= ENDPOINTS_PER_SERVICE => {
                 let other = format!("{} {{other}}", standard_method(request.method()));
-                if let Some(&id) = known.get(&*other) {
+                if let Some(&id) = known.get(other.as_bytes()) {
                     return id;
                 }
                 other.into()
             }
-            _ => name.into(),
+            _ => String::from_utf8_lossy(name).into(),
         };
         // Names are at most 1_000 a service and one per standard method and `-` beyond, services
         // at most 65_536: the index fits.
         let id = EndpointId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        self.all.push((service, Arc::clone(&name)));
-        known.insert(name, id);
+        known.insert(name.as_bytes().into(), id);
+        self.all.push((service, name));
         id
     }
 }
@@ -85,46 +86,41 @@ fn standard_method(method: &[u8]) -> &str {
     STANDARD.into_iter().find(|known| known.as_bytes() == method).unwrap_or("*")
 }
 
-/// Writes `METHOD /path/template`.
-fn write_template(name: &mut String, method: &[u8], target: &[u8]) {
+/// Writes `METHOD /path/template`, in UTF-8.
+fn write_template(name: &mut Vec<u8>, method: &[u8], target: &[u8]) {
     push_printable(name, method);
-    name.push(' ');
+    name.push(b' ');
     for (i, segment) in path(target).split(|&b| b == b'/').enumerate() {
         if i > 0 {
-            name.push('/');
+            name.push(b'/');
         }
         if is_identifier(segment) {
-            name.push_str("{id}");
+            name.extend_from_slice(b"{id}");
         } else {
             push_printable(name, segment);
         }
         if name.len() > NAME_BYTES {
             // Only ASCII was pushed, so any index is a boundary.
             name.truncate(NAME_BYTES - '…'.len_utf8());
-            name.push('…');
+            name.extend_from_slice("…".as_bytes());
             return;
         }
     }
 }
 
-fn push_printable(name: &mut String, bytes: &[u8]) {
+fn push_printable(name: &mut Vec<u8>, bytes: &[u8]) {
     let shown = &bytes[..bytes.len().min(NAME_BYTES + 1)];
-    if shown.iter().all(u8::is_ascii_graphic)
-        && let Ok(text) = std::str::from_utf8(shown)
-    {
-        return name.push_str(text);
-    }
-    name.extend(shown.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '?' }));
+    name.extend(shown.iter().map(|&b| if b.is_ascii_graphic() { b } else { b'?' }));
 }
 
 /// Whether a path segment names one thing among many of its kind: a number, a UUID, a hash or a
 /// token.
 fn is_identifier(segment: &[u8]) -> bool {
-    if segment.is_empty() {
-        return false;
+    if segment.iter().all(u8::is_ascii_digit) {
+        return !segment.is_empty();
     }
-    // Words, which most segments are, begin with a letter that is no digit and are short.
-    if segment.len() < 16 && !segment[0].is_ascii_digit() {
+    // All else that is one is longer, and most segments are short words.
+    if segment.len() < 16 {
         return false;
     }
     let (mut digits, mut hex, mut alphanumeric, mut dashes) = (0, 0, 0, 0);
@@ -141,7 +137,7 @@ fn is_identifier(segment: &[u8]) -> bool {
     // Ours: long segments of letters and digits are tokens. Words joined by dashes are slugs and
     // stay: which of those vary is not to be seen from one of them.
     let token = || len >= 20 && digits > 0 && alphanumeric > digits && is_token(segment);
-    digits == len || (hex == len && len >= 16 && digits > 0) || uuid() || token()
+    (hex == len && digits > 0) || uuid() || token()
 }
 
 /// Whether it is made of the letters of base64url, base62 or ULID, without words joined by dashes.
@@ -157,9 +153,9 @@ mod tests {
     use crate::sample::Sample;
 
     fn template(method: &str, target: &str) -> String {
-        let mut name = String::new();
+        let mut name = Vec::new();
         write_template(&mut name, method.as_bytes(), target.as_bytes());
-        name
+        String::from_utf8(name).unwrap()
     }
 
     #[test]
@@ -168,6 +164,9 @@ mod tests {
             ("/api/v1/items/42?x=7", "/api/v1/items/{id}"),
             ("/u/123e4567-e89b-12d3-a456-426614174000/x", "/u/{id}/x"),
             ("/blob/9f86d081884c7d65", "/blob/{id}"),
+            ("/blob/9f86d081884c7d6", "/blob/9f86d081884c7d6"),
+            ("/blob/effacedfacadedecade", "/blob/effacedfacadedecade"),
+            ("/7/7a/007", "/{id}/7a/{id}"),
             ("/t/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/t/{id}"),
             ("/s/dGhpcyBpcyBhIHRva2VuMQ==", "/s/{id}"),
             (

@@ -392,7 +392,7 @@ impl Pairer {
     }
 
     /// How an exchange ends that found no partner.
-    fn alone(&self, keyed: &Keyed) -> Outcome {
+    fn alone(&mut self, keyed: &Keyed) -> Outcome {
         let timing = &keyed.exchange.timing;
         match (keyed.leg, self.paired.get(keyed.digest.hash())) {
             (Leg::Primary, Some(start)) if has_failed(keyed) && start >= timing.end() => {

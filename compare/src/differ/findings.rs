@@ -74,18 +74,24 @@ pub(super) struct Findings<'p> {
     /// How many are not listed, and of which kind the first of them is.
     beyond: u64,
     beyond_kind: Kind,
-    reasons: Vec<Reason>,
+    reasons: &'p mut Vec<Reason>,
 }
 
 impl<'p> Findings<'p> {
-    pub(super) fn new(policy: &'p ServicePolicy, endpoint: &'p str) -> Self {
+    /// Nothing found yet. `reasons` is room that is kept from pair to pair.
+    pub(super) fn new(
+        policy: &'p ServicePolicy,
+        endpoint: &'p str,
+        reasons: &'p mut Vec<Reason>,
+    ) -> Self {
+        reasons.clear();
         Self {
             policy,
             endpoint,
             divergences: Vec::new(),
             beyond: 0,
             beyond_kind: Kind::Body,
-            reasons: Vec::new(),
+            reasons,
         }
     }
 

@@ -15,14 +15,14 @@ use super::place::{PATH_BYTES, cut};
 use crate::{Change, Kind};
 
 /// Fields of the connection (RFC 9110 §7.6.1): the proxy's business, not the backend's answer.
-const HOP_BY_HOP: [&str; 7] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
+const HOP_BY_HOP: [&[u8]; 7] = [
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"transfer-encoding",
+    b"te",
+    b"trailer",
+    b"upgrade",
 ];
 
 /// Compares the fields of two messages and adds to `findings` as `kind`.
@@ -126,7 +126,7 @@ impl Report<'_, '_, '_> {
             return;
         }
         let name = lower_case(name);
-        if name == "set-cookie" {
+        if *name == *b"set-cookie" {
             return self.cookies(primary, shadow);
         }
         let (ours, theirs) = (joined(primary, b", "), joined(shadow, b", "));
@@ -148,22 +148,22 @@ impl Report<'_, '_, '_> {
                 let path = format!("set-cookie/{}", String::from_utf8_lossy(name));
                 let (one, other) = (joined(ours, b"\n"), joined(theirs, b"\n"));
                 let (one, other) = (present(ours, &one), present(theirs, &other));
-                self.differs("set-cookie", &path, one, other);
+                self.differs(b"set-cookie", path.as_bytes(), one, other);
             }
         });
     }
 
-    fn differs(&mut self, name: &str, path: &str, primary: Option<&[u8]>, shadow: Option<&[u8]>) {
+    fn differs(&mut self, name: &[u8], path: &[u8], primary: Option<&[u8]>, shadow: Option<&[u8]>) {
         let echo = || {
             let explained = match (primary, shadow) {
                 (Some(ours), Some(theirs)) => self.echo.explains(ours, theirs),
-                (Some(ours), None) => self.echo.explains_missing(name.as_bytes(), ours),
-                (None, Some(theirs)) => self.echo.explains_added(name.as_bytes(), theirs),
+                (Some(ours), None) => self.echo.explains_missing(name, ours),
+                (None, Some(theirs)) => self.echo.explains_added(name, theirs),
                 (None, None) => false,
             };
             explained.then_some(Reason::Mirror)
         };
-        if let Some(reason) = self.findings.rule_for_field(name.as_bytes()).or_else(echo) {
+        if let Some(reason) = self.findings.rule_for_field(name).or_else(echo) {
             return self.findings.suppress(reason);
         }
         let change = match (primary, shadow) {
@@ -172,7 +172,7 @@ impl Report<'_, '_, '_> {
             _ => Change::Value,
         };
         let path = || {
-            let mut path = path.to_owned();
+            let mut path = String::from_utf8_lossy(path).into_owned();
             if path.len() > PATH_BYTES {
                 cut(&mut path, PATH_BYTES);
             }
@@ -182,19 +182,20 @@ impl Report<'_, '_, '_> {
     }
 }
 
-/// A name as text in lower case: as it is, where it is that already.
-fn lower_case(name: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(name) {
-        Ok(text) if !text.bytes().any(|b| b.is_ascii_uppercase()) => Cow::Borrowed(text),
-        _ => Cow::Owned(String::from_utf8_lossy(name).to_ascii_lowercase()),
+/// A name in lower case: as it is, where it is that already.
+fn lower_case(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
 /// The built-in reason for which differences in the field of this lower-case name are expected.
-fn built_in(name: &str) -> Option<Reason> {
+fn built_in(name: &[u8]) -> Option<Reason> {
     match name {
-        "date" => Some(Reason::Date),
-        "content-length" => Some(Reason::ContentLength),
+        b"date" => Some(Reason::Date),
+        b"content-length" => Some(Reason::ContentLength),
         _ if HOP_BY_HOP.contains(&name) => Some(Reason::HopByHop),
         _ => None,
     }

@@ -73,7 +73,7 @@ fn compare_skipping(
         shadow: Scanner::new(shadow),
         same,
         same_ends: true,
-        place: Place::default(),
+        place: Place(Vec::with_capacity(8)),
         work: 0,
         work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
         echo,
@@ -260,7 +260,8 @@ impl<'t> Walk<'t, '_, '_, '_> {
             b'{' | b'[' if depth >= DEPTH => Err(NotJson),
             b'{' => self.object(depth),
             b'[' => self.array(depth),
-            first => {
+            b'"' => self.strings(),
+            _ => {
                 let start = self.primary.at;
                 self.primary.scalar()?;
                 if self.follow(start) {
@@ -271,27 +272,33 @@ impl<'t> Walk<'t, '_, '_, '_> {
                 self.realign();
                 let primary = self.primary.slice(start..self.primary.at);
                 let shadow = self.shadow.slice(shadow_start..self.shadow.at);
-                self.scalars(first, primary, shadow)
+                // Literals that begin alike are the same, and need no number's reading.
+                if !same_number(primary, shadow) {
+                    self.differs(Change::Value, Some(primary), Some(shadow));
+                }
+                Ok(())
             }
         }
     }
 
-    /// Compares two scalars that begin with the same byte.
-    fn scalars(&mut self, first: u8, primary: &'t [u8], shadow: &'t [u8]) -> Result<(), NotJson> {
-        if primary == shadow {
+    /// Compares the strings here and goes behind both.
+    fn strings(&mut self) -> Result<(), NotJson> {
+        let start = self.primary.at;
+        let primary = self.primary.string()?;
+        if self.follow(start) {
             return Ok(());
         }
-        if first == b'"' {
-            let strings = (Scanner::new(primary).string()?, Scanner::new(shadow).string()?);
-            if !strings.0.same(strings.1) {
-                let reason = self.findings.rule_for_body(&self.place).or_else(|| {
-                    let (ours, theirs) = (strings.0.unescaped(), strings.1.unescaped());
-                    self.echo.explains(&ours, &theirs).then_some(Reason::Mirror)
-                });
-                self.note(reason, Change::Value, Some(primary), Some(shadow));
-            }
-        } else if !same_number(primary, shadow) {
-            self.differs(Change::Value, Some(primary), Some(shadow));
+        let shadow_start = self.shadow.at;
+        let shadow = self.shadow.string()?;
+        self.realign();
+        if !primary.same(shadow) {
+            let reason = self.findings.rule_for_body(&self.place).or_else(|| {
+                let (ours, theirs) = (primary.unescaped(), shadow.unescaped());
+                self.echo.explains(&ours, &theirs).then_some(Reason::Mirror)
+            });
+            let primary = self.primary.slice(start..self.primary.at);
+            let shadow = self.shadow.slice(shadow_start..self.shadow.at);
+            self.note(reason, Change::Value, Some(primary), Some(shadow));
         }
         Ok(())
     }

@@ -25,12 +25,14 @@ use capture::{Evidence, Exchange, Request, Response};
 use crate::pairing::asks_the_same;
 use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
 use echo::Echo;
-use findings::{Findings, ReasonNames};
+use findings::{Findings, Reason, ReasonNames};
 
 /// Compares pairs.
 #[derive(Debug, Default)]
 pub(crate) struct Differ {
     names: ReasonNames,
+    /// Room for one pair's reasons.
+    reasons: Vec<Reason>,
 }
 
 /// What came of comparing a pair.
@@ -48,7 +50,7 @@ pub(crate) struct Found {
 impl Differ {
     /// Compares the two legs of one request at `endpoint`.
     pub(crate) fn compare(
-        &self,
+        &mut self,
         policy: &ServicePolicy,
         endpoint: &str,
         primary: &Exchange,
@@ -63,7 +65,7 @@ impl Differ {
         }
         let request_bodies_equal = !requests.0.body.is_empty();
 
-        let mut findings = Findings::new(policy, endpoint);
+        let mut findings = Findings::new(policy, endpoint, &mut self.reasons);
         let echo = Echo::new(policy.mirror, requests.0, requests.1);
         if let Err(reason) = answers(responses.0, responses.1, &echo, &mut findings) {
             return incomparable(reason, request_bodies_equal);

@@ -10,11 +10,14 @@ pub(super) fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     same + rest.take_while(|(one, other)| one == other).count()
 }
 
-/// Bytes in the blocks of `N` that both begin with. Arrays compare as vectors or words; slices
-/// would each be a call.
+/// Bytes in the blocks of `N` that both begin with. Bits that differ are gathered, as vectors or
+/// words; to compare slices or large arrays would each be a call.
 fn blocks<const N: usize>(one: &[u8], other: &[u8]) -> usize {
     let blocks = one.as_chunks::<N>().0.iter().zip(other.as_chunks::<N>().0);
-    blocks.take_while(|(one, other)| one == other).count() * N
+    let differing = |one: &[u8; N], other: &[u8; N]| {
+        one.iter().zip(other).fold(0, |bits, (one, other)| bits | (one ^ other))
+    };
+    blocks.take_while(|(one, other)| differing(one, other) == 0).count() * N
 }
 
 #[cfg(test)]

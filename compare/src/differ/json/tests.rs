@@ -17,7 +17,8 @@ fn compared(
     policy.rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
     let request = Sample::new("1").primary().request.unwrap();
     let echo = Echo::new(Mirror::None, &request, &request);
-    let mut findings = Findings::new(&policy, "GET /");
+    let mut reasons = Vec::new();
+    let mut findings = Findings::new(&policy, "GET /", &mut reasons);
     compare_skipping(primary.as_bytes(), shadow.as_bytes(), 0, &echo, &mut findings)?;
     let (divergences, suppressed) = findings.finish(&ReasonNames::default());
     Ok((written(&divergences), suppressed))
@@ -28,7 +29,8 @@ fn compared_by_walking(primary: &str, shadow: &str) -> Result<Vec<String>, NotJs
     let policy = ServicePolicy::new("shop");
     let request = Sample::new("1").primary().request.unwrap();
     let echo = Echo::new(Mirror::None, &request, &request);
-    let mut findings = Findings::new(&policy, "GET /");
+    let mut reasons = Vec::new();
+    let mut findings = Findings::new(&policy, "GET /", &mut reasons);
     let never = usize::MAX;
     compare_skipping(primary.as_bytes(), shadow.as_bytes(), never, &echo, &mut findings)?;
     Ok(written(&findings.finish(&ReasonNames::default()).0))
@@ -134,7 +136,8 @@ fn indices_are_stars_in_the_pattern() {
     let policy = ServicePolicy::new("shop");
     let request = Sample::new("1").primary().request.unwrap();
     let echo = Echo::new(Mirror::None, &request, &request);
-    let mut findings = Findings::new(&policy, "GET /");
+    let mut reasons = Vec::new();
+    let mut findings = Findings::new(&policy, "GET /", &mut reasons);
     let texts = (br#"{"a":[{"b":1},{"b":1}]}"#, br#"{"a":[{"b":2},{"b":3}]}"#);
     compare(texts.0, texts.1, &echo, &mut findings).unwrap();
     let (found, _) = findings.finish(&ReasonNames::default());
