@@ -1,6 +1,6 @@
 //! Capture files: pcap and pcapng, from a path, standard input or any reader.
 //!
-//! Owns the file formats. Packets borrow one buffer of 1 MiB (larger only while one record needs
+//! Owns the file formats. Packets borrow one buffer of 256 KiB (larger only while one record needs
 //! it, up to [`RECORD_BYTES_MAX`]), whatever the file's size.
 //!
 //! Refuses what is no capture, and records that no capture program writes: each error names the
