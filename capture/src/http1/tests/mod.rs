@@ -57,6 +57,7 @@ impl Wire {
             limits: &self.limits,
             anomalies: &mut self.anomalies,
             body_bytes: &mut self.body_bytes,
+            spans: &mut crate::message::FieldSpans::default(),
             out: &mut self.out,
         };
         act(&mut self.connection, &mut cx);
