@@ -368,12 +368,9 @@ impl<'a> FieldLines<'a> {
     /// Takes the line whose name is this and followed by its colon.
     #[inline(always)]
     fn named(&mut self, bytes: &[u8], name: Range, line_end: usize) {
-        let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
         let value = match bytes[name.end + 1..line_end] {
-            // As almost all are: one space, then the value.
-            [b' ', first, .., last] if !is_blank(first) && !is_blank(last) => {
-                name.end + 2..line_end
-            }
+            // As almost all are: one space, then the value, with no white space around it.
+            [b' ', first, .., last] if first > b' ' && last > b' ' => name.end + 2..line_end,
             _ => trim(bytes, name.end + 1..line_end),
         };
         if may_frame(name.len()) {
