@@ -21,6 +21,7 @@ use crate::counters::{Counters, Unread};
 use crate::flow::{Direction, FlowId, FlowInfo, FlowKey, FlowTable};
 use crate::keylog::KeyLog;
 use crate::link::Segment;
+use crate::message::FieldSpans;
 use crate::reassembly::{Caps, Chunk, Conversation, Course, Gap, Sink};
 use crate::session::Session;
 use crate::{Anomaly, Exchange, Limits, Origin, Target, Timestamp};
@@ -32,6 +33,8 @@ pub(crate) struct Connections {
     targets: Vec<Target>,
     flows: FlowTable<Flow>,
     keys: KeyLog,
+    /// For the heads of all of them.
+    spans: FieldSpans,
     /// Flows whose bytes wait for a key.
     waiting: BTreeSet<FlowId>,
     held: Held,
@@ -80,6 +83,7 @@ impl Connections {
             targets,
             flows: FlowTable::new(),
             keys: KeyLog::default(),
+            spans: FieldSpans::default(),
             waiting: BTreeSet::new(),
             held: Held::default(),
             latest: Timestamp::ZERO,
@@ -234,7 +238,7 @@ impl Connections {
 
     fn push_to(&mut self, id: FlowId, segment: &Segment<'_>, outlet: &mut Outlet<'_>) -> Course {
         self.flows.touch(id);
-        let Self { limits, flows, keys, held, .. } = self;
+        let Self { limits, flows, keys, spans, held, .. } = self;
         let Some(flow) = flows.get_mut(id) else {
             return Course::Closed;
         };
@@ -253,7 +257,7 @@ impl Connections {
         }
         flow.last_seen = segment.at;
         let mut caps = Caps { limits, held: &mut held.early };
-        let mut feed = Feed::new(session, limits, keys, &mut held.bodies, outlet);
+        let mut feed = Feed::new(session, limits, keys, spans, &mut held.bodies, outlet);
         let course = flow.conversation.push(direction, segment, &mut caps, &mut feed);
         match course {
             Course::Open => {
@@ -270,7 +274,7 @@ impl Connections {
 
     /// A flow whose time has come: its timeouts, or its end.
     fn wake(&mut self, id: FlowId, now: Timestamp, outlet: &mut Outlet<'_>) {
-        let Self { limits, flows, keys, held, .. } = self;
+        let Self { limits, flows, keys, spans, held, .. } = self;
         let Some(flow) = flows.get_mut(id) else {
             return;
         };
@@ -279,7 +283,7 @@ impl Connections {
             return;
         };
         let mut caps = Caps { limits, held: &mut held.early };
-        let mut feed = Feed::new(session, limits, keys, &mut held.bodies, outlet);
+        let mut feed = Feed::new(session, limits, keys, spans, &mut held.bodies, outlet);
         let course = match flow.closed {
             true => Course::Closed,
             false => flow.conversation.expire(now, &mut caps, &mut feed),
@@ -301,7 +305,7 @@ impl Connections {
 
     /// The connection of a flow has ended. What waits for a key goes on waiting.
     fn close(&mut self, id: FlowId, now: Timestamp, outlet: &mut Outlet<'_>) {
-        let Self { limits, flows, keys, held, .. } = self;
+        let Self { limits, flows, keys, spans, held, .. } = self;
         let Some(flow) = flows.get_mut(id) else {
             return;
         };
@@ -310,7 +314,7 @@ impl Connections {
             if let Some(deadline) = session.deadline(limits).filter(|_| session.waits_for_keys()) {
                 return flows.wake_at(id, deadline.max(now + Duration::from_nanos(1)));
             }
-            Feed::new(session, limits, keys, &mut held.bodies, outlet).finish();
+            Feed::new(session, limits, keys, spans, &mut held.bodies, outlet).finish();
             take_unread(session, flow.info.server, outlet);
             flow.session = None;
         }
@@ -319,12 +323,12 @@ impl Connections {
 
     /// Keys have come: gives what they open.
     fn retry(&mut self, id: FlowId, outlet: &mut Outlet<'_>) {
-        let Self { limits, flows, keys, held, .. } = self;
+        let Self { limits, flows, keys, spans, held, .. } = self;
         let Some(flow) = flows.get_mut(id) else {
             return;
         };
         if let Some(session) = &mut flow.session {
-            Feed::new(session, limits, keys, &mut held.bodies, outlet).retry_keys();
+            Feed::new(session, limits, keys, spans, &mut held.bodies, outlet).retry_keys();
             let waits = session.waits_for_keys();
             if flow.closed && !waits {
                 let now = self.latest;
@@ -346,9 +350,9 @@ impl Connections {
         let Some(session) = &mut flow.session else {
             return;
         };
-        let Self { limits, keys, held, latest, .. } = self;
+        let Self { limits, keys, spans, held, latest, .. } = self;
         let mut caps = Caps { limits, held: &mut held.early };
-        let mut feed = Feed::new(session, limits, keys, &mut held.bodies, outlet);
+        let mut feed = Feed::new(session, limits, keys, spans, &mut held.bodies, outlet);
         if !flow.closed {
             flow.conversation.finish(*latest, &mut caps, &mut feed);
         }
@@ -442,6 +446,7 @@ impl<'a> Feed<'a> {
         session: &'a mut Session,
         limits: &'a Limits,
         keys: &'a KeyLog,
+        spans: &'a mut FieldSpans,
         body_bytes: &'a mut usize,
         outlet: &'a mut Outlet<'_>,
     ) -> Self {
@@ -449,7 +454,7 @@ impl<'a> Feed<'a> {
         let anomalies = &mut counters.anomalies;
         Self {
             session,
-            context: Context { limits, anomalies, keys, body_bytes, out },
+            context: Context { limits, anomalies, keys, body_bytes, spans, out },
             retransmissions: &mut counters.retransmissions,
             out_of_order: &mut counters.out_of_order,
             gaps: &mut counters.gaps,

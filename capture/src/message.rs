@@ -78,7 +78,7 @@ pub struct Response {
     pub trailers: Fields,
 }
 
-/// A span of [`Fields::bytes`].
+/// A part of the text of [`Fields`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     start: u32,
@@ -98,27 +98,108 @@ impl Span {
     }
 }
 
+/// Where the names and values of fields lie in a text, in the order sent, written as [`Fields`]
+/// keeps them: it takes all of them over as one run of bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FieldSpans(Vec<[u8; FIELD_SPANS_BYTES]>);
+
+/// Start and end of the name, then of the value, as little-endian numbers.
+const FIELD_SPANS_BYTES: usize = 16;
+
+impl FieldSpans {
+    /// None yet, with room for so many.
+    pub(crate) fn with_capacity(fields: usize) -> Self {
+        Self(Vec::with_capacity(fields))
+    }
+
+    /// Adds a field.
+    #[inline]
+    pub(crate) fn push(&mut self, name: Span, value: Span) {
+        self.0.push(encode(name, value));
+    }
+
+    /// Moves the value of the field at `index`.
+    pub(crate) fn move_value(&mut self, index: usize, value: Span) {
+        let (name, _) = decode(&self.0[index]);
+        self.0[index] = encode(name, value);
+    }
+
+    /// Name and value of the field at `index`.
+    pub(crate) fn get(&self, index: usize) -> (Span, Span) {
+        decode(&self.0[index])
+    }
+
+    /// Names and values.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Span, Span)> {
+        self.0.iter().map(decode)
+    }
+
+    /// Drops the fields that are not to be kept.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(Span, Span) -> bool) {
+        self.0.retain(|field| {
+            let (name, value) = decode(field);
+            keep(name, value)
+        });
+    }
+
+    /// How many fields.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Drops all of them.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[inline]
+fn encode(name: Span, value: Span) -> [u8; FIELD_SPANS_BYTES] {
+    let mut field = [0; FIELD_SPANS_BYTES];
+    let (numbers, _) = field.as_chunks_mut();
+    for (at, number) in [name.start, name.end, value.start, value.end].into_iter().enumerate() {
+        numbers[at] = number.to_le_bytes();
+    }
+    field
+}
+
+#[inline]
+fn decode(field: &[u8; FIELD_SPANS_BYTES]) -> (Span, Span) {
+    let (numbers, _) = field.as_chunks();
+    let number = |at: usize| u32::from_le_bytes(numbers[at]);
+    (Span { start: number(0), end: number(1) }, Span { start: number(2), end: number(3) })
+}
+
 /// Header (or trailer) fields in the order sent, and the parts of the first line, in one buffer.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    bytes: Vec<u8>,
-    first_line: [Span; 3],
-    fields: Vec<(Span, Span)>,
+    /// The text that all spans lie in, then the spans of the fields, as [`FieldSpans`] has them:
+    /// one allocation for a head.
+    buffer: Box<[u8]>,
+    text_len: u32,
     pseudo: u32,
+    first_line: [Span; 3],
 }
 
 impl Fields {
-    /// Fields whose spans lie in `bytes`: for parsers that find them in place and copy a head once.
+    /// A copy of `text`, and the spans that lie in it.
     ///
     /// # Panics
     ///
-    /// Not here, but on access to a span outside `bytes`.
-    pub(crate) fn from_parts(
-        bytes: Vec<u8>,
-        first_line: [Span; 3],
-        fields: Vec<(Span, Span)>,
-    ) -> Self {
-        Self { bytes, first_line, fields, pseudo: 0 }
+    /// Not here, but on access to a span outside `text`.
+    pub(crate) fn new(text: &[u8], first_line: [Span; 3], fields: &FieldSpans) -> Self {
+        let spans = fields.0.as_flattened();
+        let mut buffer = Vec::with_capacity(text.len() + spans.len());
+        buffer.extend_from_slice(text);
+        buffer.extend_from_slice(spans);
+        let Span { end: text_len, .. } = Span::new(0..text.len());
+        Self { buffer: buffer.into_boxed_slice(), text_len, pseudo: 0, first_line }
     }
 
     /// The same, sent with so many pseudo-header fields before them (RFC 9113 §8.3).
@@ -128,7 +209,10 @@ impl Fields {
 
     /// Names and values in the order sent, as sent.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + Clone {
-        self.fields.iter().map(|&(name, value)| (self.slice(name), self.slice(value)))
+        self.spans().iter().map(|field| {
+            let (name, value) = decode(field);
+            (self.slice(name), self.slice(value))
+        })
     }
 
     /// The first value of `name`, compared without regard to ASCII case.
@@ -139,19 +223,20 @@ impl Fields {
 
     /// All values of `name` in the order sent, compared without regard to ASCII case.
     pub fn get_all<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.fields
-            .iter()
-            .filter(move |(n, _)| {
-                (n.end - n.start) as usize == name.len()
-                    && (self.slice(*n) == name || self.slice(*n).eq_ignore_ascii_case(name))
-            })
-            .map(|&(_, value)| self.slice(value))
+        self.spans().iter().filter_map(move |field| {
+            let (sent, value) = decode(field);
+            let same = (sent.end - sent.start) as usize == name.len() && {
+                let sent = self.slice(sent);
+                sent == name || sent.eq_ignore_ascii_case(name)
+            };
+            same.then(|| self.slice(value))
+        })
     }
 
     /// How many fields.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.spans().len()
     }
 
     /// How many pseudo-header fields came with them: HTTP/2's way to say the first line. They are
@@ -164,13 +249,17 @@ impl Fields {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.spans().is_empty()
     }
 
     /// Bytes held, for budgets.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.bytes.capacity() + self.fields.capacity() * size_of::<(Span, Span)>()
+        self.buffer.len()
+    }
+
+    fn spans(&self) -> &[[u8; FIELD_SPANS_BYTES]] {
+        self.buffer[self.text_len as usize..].as_chunks().0
     }
 
     fn first_line_part(&self, part: usize) -> &[u8] {
@@ -178,16 +267,17 @@ impl Fields {
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        &self.bytes[span.range()]
+        &self.buffer[span.range()]
     }
 }
 
 /// Builds [`Fields`] by copying parts into one buffer.
-///
-/// For a head that already lies in one piece, [`FieldsBuilder::with_head`] copies it once and the
-/// `*_at` methods take ranges into it.
 #[derive(Debug, Default)]
-pub struct FieldsBuilder(Fields);
+pub struct FieldsBuilder {
+    text: Vec<u8>,
+    first_line: [Span; 3],
+    fields: FieldSpans,
+}
 
 impl FieldsBuilder {
     /// An empty builder.
@@ -196,55 +286,77 @@ impl FieldsBuilder {
         Self::default()
     }
 
-    /// A builder over a copy of `head`, to which ranges will refer.
-    ///
-    /// `field_count` is a hint for the first allocation.
-    #[must_use]
-    pub fn with_head(head: &[u8], field_count: usize) -> Self {
-        Self(Fields {
-            bytes: head.to_vec(),
-            first_line: [Span::default(); 3],
-            fields: Vec::with_capacity(field_count),
-            pseudo: 0,
-        })
-    }
-
     /// Sets a first-line part (request: 0 method, 1 target, 2 authority; response: 0 reason).
-    pub fn first_line_at(&mut self, part: usize, range: std::ops::Range<usize>) {
-        self.0.first_line[part] = self.span(range);
-    }
-
-    /// Sets a first-line part from bytes of its own.
     pub fn first_line(&mut self, part: usize, value: &[u8]) {
-        self.0.first_line[part] = self.append(value);
+        self.first_line[part] = self.append(value);
     }
 
-    /// Adds a field whose name and value lie in the head.
-    pub fn field_at(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
-        let field = (self.span(name), self.span(value));
-        self.0.fields.push(field);
-    }
-
-    /// Adds a field from bytes of its own.
+    /// Adds a field.
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
-        let field = (self.append(name), self.append(value));
-        self.0.fields.push(field);
+        let (name, value) = (self.append(name), self.append(value));
+        self.fields.push(name, value);
     }
 
     /// The fields.
     #[must_use]
     pub fn build(self) -> Fields {
-        self.0
+        Fields::new(&self.text, self.first_line, &self.fields)
     }
 
     fn append(&mut self, part: &[u8]) -> Span {
-        let start = self.0.bytes.len();
-        self.0.bytes.extend_from_slice(part);
-        self.span(start..start + part.len())
+        let start = self.text.len();
+        self.text.extend_from_slice(part);
+        Span::new(start..self.text.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        // Few, so that some come more than once, and in several cases.
+        "[abAB]{0,2}".prop_map(String::into_bytes)
     }
 
-    fn span(&self, range: std::ops::Range<usize>) -> Span {
-        assert!(range.start <= range.end && range.end <= self.0.bytes.len(), "span outside head");
-        Span::new(range)
+    proptest! {
+        #[test]
+        fn fields_are_what_a_plain_list_of_them_is(
+            list in vec((name(), vec(any::<u8>(), 0..20)), 0..12),
+            first_line in vec(vec(any::<u8>(), 0..8), 3),
+            asked in name(),
+        ) {
+            let mut builder = FieldsBuilder::new();
+            for (part, text) in first_line.iter().enumerate() {
+                builder.first_line(part, text);
+            }
+            for (name, value) in &list {
+                builder.field(name, value);
+            }
+            let fields = builder.build();
+            let told: Vec<_> = fields.iter().map(|(n, v)| (n.to_vec(), v.to_vec())).collect();
+            prop_assert_eq!(&told, &list);
+            prop_assert_eq!((fields.len(), fields.is_empty()), (list.len(), list.is_empty()));
+            for (part, text) in first_line.iter().enumerate() {
+                prop_assert_eq!(fields.first_line_part(part), &text[..]);
+            }
+            let of_name = list.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&asked));
+            let expected: Vec<&[u8]> = of_name.map(|(_, value)| &value[..]).collect();
+            prop_assert_eq!(fields.get(&asked), expected.first().copied());
+            prop_assert_eq!(fields.get_all(&asked).collect::<Vec<_>>(), expected);
+            let text: usize = list.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let text = text + first_line.iter().map(Vec::len).sum::<usize>();
+            prop_assert_eq!(fields.held_bytes(), text + list.len() * FIELD_SPANS_BYTES);
+        }
+    }
+
+    #[test]
+    fn no_fields_hold_nothing() {
+        let none = Fields::default();
+        assert_eq!((none.held_bytes(), none.len(), none.iter().count()), (0, 0, 0));
+        assert_eq!((none.get(b"a"), none.first_line_part(2)), (None, &b""[..]));
     }
 }

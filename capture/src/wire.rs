@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::flow::Direction::{self, ToClient, ToServer};
 use crate::flow::FlowInfo;
 use crate::keylog::KeyLog;
+use crate::message::FieldSpans;
 use crate::reassembly::{Chunk, Extent, Gap, GapCause};
 use crate::{Anomalies, Anomaly, Exchange, Limits, Timestamp};
 
@@ -62,6 +63,7 @@ impl<P: Parser> Wire<P> {
             limits: &self.limits,
             anomalies: &mut self.anomalies,
             body_bytes: &mut self.body_bytes,
+            spans: &mut FieldSpans::default(),
             out: &mut self.out,
         };
         act(&mut self.connection, &mut cx);

@@ -391,6 +391,7 @@ mod tests {
             limits,
             anomalies: &mut anomalies,
             body_bytes: &mut body_bytes,
+            spans: &mut crate::message::FieldSpans::default(),
             out: &mut out,
         };
         let mut builder = BodyBuilder::new(announced, fields, limits);
@@ -456,6 +457,7 @@ mod tests {
             limits: &limits,
             anomalies: &mut anomalies,
             body_bytes: &mut body_bytes,
+            spans: &mut crate::message::FieldSpans::default(),
             out: &mut out,
         };
         let mut builder = BodyBuilder::new(Some(9), &Fields::default(), &limits);

@@ -10,6 +10,7 @@ use super::Input;
 use crate::context::Context;
 use crate::flow::{Direction, FlowInfo};
 use crate::keylog::KeyLog;
+use crate::message::FieldSpans;
 use crate::reassembly::{Chunk, Extent, Gap, GapCause};
 use crate::session::Session;
 use crate::{Anomalies, Anomaly, Evidence, Exchange, Limits, Timestamp, http1, http2};
@@ -232,6 +233,7 @@ impl<'a> Script<'a> {
             anomalies: Anomalies::default(),
             keys: KeyLog::default(),
             body_bytes: 0,
+            spans: FieldSpans::default(),
             out: VecDeque::new(),
             to: [0; 2],
             ended: [false; 2],
@@ -347,6 +349,7 @@ struct Stage<R> {
     anomalies: Anomalies,
     keys: KeyLog,
     body_bytes: usize,
+    spans: FieldSpans,
     out: VecDeque<Box<Exchange>>,
     to: [u64; 2],
     ended: [bool; 2],
@@ -364,6 +367,7 @@ impl<R: Room> Stage<R> {
             anomalies: &mut self.anomalies,
             keys: &self.keys,
             body_bytes: &mut self.body_bytes,
+            spans: &mut self.spans,
             out: &mut self.out,
         };
         act(&mut self.room, &mut cx)

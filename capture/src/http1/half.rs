@@ -25,8 +25,6 @@ pub(super) struct Half {
     trailers: Fields,
     /// Peers may see the message in progress end elsewhere: what follows it has no certain place.
     pub(super) doubtful: bool,
-    /// Header fields of the last message: the next one has about as many.
-    pub(super) expected_fields: usize,
 }
 
 /// Where a direction is.
@@ -95,7 +93,6 @@ impl Half {
             body: None,
             trailers: Fields::default(),
             doubtful: false,
-            expected_fields: 12,
         }
     }
 
@@ -149,7 +146,7 @@ impl Half {
             Scanned::TooLarge => return (bytes.len(), Taken::Broken(Anomaly::HeadTooLarge)),
             Scanned::Whole { used } => used,
         };
-        let parsed = parse_trailers(self.head.bytes(), cx.limits.head_fields);
+        let parsed = parse_trailers(self.head.bytes(), cx.limits.head_fields, cx.spans);
         self.head.clear();
         match parsed {
             Parsed::Done { head: (trailers, notes), .. } => {

@@ -68,8 +68,8 @@ impl Connection {
                 return 1;
             }
             self.requests.first = FirstByte::in_chunk(chunk, chunk.offset + at as u64);
-            let expected = self.requests.expected_fields;
-            match parse_request(rest, max_fields, expected, self.doubtful_lines(), End::Awaited) {
+            let lines = self.doubtful_lines();
+            match parse_request(rest, max_fields, cx.spans, lines, End::Awaited) {
                 Parsed::Done { used, head } if used <= cx.limits.head_bytes => {
                     self.begin_request(head, chunk.at, cx);
                     return used;
@@ -94,8 +94,8 @@ impl Connection {
             }
             Scanned::Whole { used } => {
                 let bytes = self.requests.head.bytes();
-                let expected = self.requests.expected_fields;
-                match parse_request(bytes, max_fields, expected, self.doubtful_lines(), End::Here) {
+                let lines = self.doubtful_lines();
+                match parse_request(bytes, max_fields, cx.spans, lines, End::Here) {
                     Parsed::Done { head, .. } => {
                         self.begin_request(head, chunk.at, cx);
                         used
@@ -160,7 +160,6 @@ impl Connection {
         head.notes.anomalies.iter().for_each(|&anomaly| cx.anomalies.note(anomaly));
         self.spoke_http |= !head.doubtful_line;
         self.requests.head.clear();
-        self.requests.expected_fields = head.fields.len();
         let first = self.requests.first;
         let mut open = Open::new(&self.info, at);
         open.method = head.method;
@@ -279,7 +278,7 @@ impl Connection {
         if matches!(self.requests.state, State::Head) && !self.requests.head.is_empty() {
             let bytes = self.requests.head.bytes();
             let lines = self.doubtful_lines();
-            let parsed = parse_request(bytes, cx.limits.head_fields, 0, lines, End::Cut);
+            let parsed = parse_request(bytes, cx.limits.head_fields, cx.spans, lines, End::Cut);
             if let Parsed::Done { head, .. } = parsed {
                 self.admit(head, self.requests.first.at, cx);
                 if let Some(open) = self.receiving() {

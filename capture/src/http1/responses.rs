@@ -103,7 +103,7 @@ impl Connection {
                 return 1;
             }
             self.responses.first = FirstByte::in_chunk(chunk, chunk.offset + at as u64);
-            match parse_response(rest, max_fields, self.responses.expected_fields, End::Awaited) {
+            match parse_response(rest, max_fields, cx.spans, End::Awaited) {
                 Parsed::Done { used, head } if used <= cx.limits.head_bytes => {
                     self.begin_response(head, chunk.at, cx);
                     return used;
@@ -128,8 +128,7 @@ impl Connection {
             }
             Scanned::Whole { used } => {
                 let bytes = self.responses.head.bytes();
-                let expected = self.responses.expected_fields;
-                match parse_response(bytes, max_fields, expected, End::Here) {
+                match parse_response(bytes, max_fields, cx.spans, End::Here) {
                     Parsed::Done { head, .. } => {
                         self.begin_response(head, chunk.at, cx);
                         used
@@ -153,7 +152,6 @@ impl Connection {
         head.notes.anomalies.iter().for_each(|&anomaly| cx.anomalies.note(anomaly));
         self.spoke_http = true;
         self.responses.head.clear();
-        self.responses.expected_fields = head.fields.len();
         // RFC 9110 §15.2: any number of 1xx may come before the final response. 101 is the last
         // that is said in HTTP.
         self.last_was_interim = matches!(head.status, 100..=199) && head.status != 101;
@@ -329,7 +327,7 @@ impl Connection {
     pub(super) fn cut_response(&mut self, cause: Evidence, cx: &mut Context<'_>) {
         if matches!(self.responses.state, State::Head) && !self.responses.head.is_empty() {
             let bytes = self.responses.head.bytes();
-            let parsed = parse_response(bytes, cx.limits.head_fields, 0, End::Cut);
+            let parsed = parse_response(bytes, cx.limits.head_fields, cx.spans, End::Cut);
             self.responses.head.clear();
             if let Parsed::Done { head, .. } = parsed
                 && !matches!(head.status, 100..=199)

@@ -60,21 +60,23 @@ pub(super) fn request_line(
     notes: &mut Notes,
 ) -> Option<RequestLine> {
     let text = &bytes[line.clone()];
-    let method_len = words::find(b' ', text, 0).unwrap_or(text.len());
     // As almost all are: the second space is the last, and before the version.
     if let Some((front, b" HTTP/1.1")) = text.split_last_chunk()
-        && method_len <= LONGEST_METHOD
-        && method_len + 1 < front.len()
-        && is_token(&text[..method_len])
-        && words::find(b' ', front, method_len + 1).is_none()
+        && let target_end = line.start + front.len()
+        && let Some(method_end) = words::find(b' ', bytes, line.start)
+        && method_end - line.start <= LONGEST_METHOD
+        && method_end + 1 < target_end
+        && is_token(&bytes[line.start..method_end])
+        && words::find(b' ', bytes, method_end + 1) == Some(target_end)
     {
         return Some(RequestLine {
             version: Version::Http11,
-            method: line.start..line.start + method_len,
-            target: line.start + method_len + 1..line.start + front.len(),
+            method: line.start..method_end,
+            target: method_end + 1..target_end,
             doubtful: false,
         });
     }
+    let method_len = memchr(b' ', text).unwrap_or(text.len());
     let version_at = memchr::memrchr(b' ', text).map_or(text.len(), |at| at + 1);
     if let Some((version, true)) = version(&text[version_at..])
         && method_len <= LONGEST_METHOD
@@ -153,14 +155,18 @@ pub(super) fn status_line(
     notes: &mut Notes,
 ) -> Option<(Version, u16, Range)> {
     let text = &bytes[line.clone()];
-    let version_len = words::find(b' ', text, 0)?;
-    let (version, exact) = match version(&text[..version_len]) {
-        Some(told) => told,
-        None if is_other_version(&text[..version_len]) => {
-            notes.doubtful = true;
-            (Version::Unknown, false)
+    let (version_len, version, exact) = if text.starts_with(b"HTTP/1.1 ") {
+        (VERSION_PREFIX.len() + 1, Version::Http11, true)
+    } else {
+        let len = memchr(b' ', text)?;
+        match version(&text[..len]) {
+            Some((version, exact)) => (len, version, exact),
+            None if is_other_version(&text[..len]) => {
+                notes.doubtful = true;
+                (len, Version::Unknown, false)
+            }
+            None => return None,
         }
-        None => return None,
     };
     let digits = text.get(version_len + 1..version_len + 4)?;
     if !digits.iter().all(u8::is_ascii_digit) || digits[0] == b'0' {

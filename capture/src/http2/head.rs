@@ -74,7 +74,7 @@ impl RequestHead {
             None if is_connect => [parts[0], parts[2], parts[2]],
             _ => parts,
         };
-        let fields = Fields::from_parts(list.bytes, parts, list.fields).after_pseudo(pseudo_count);
+        let fields = Fields::new(&list.bytes, parts, &list.fields).after_pseudo(pseudo_count);
         Self { fields, is_told, is_connect, protocol, faults }
     }
 }
@@ -92,8 +92,8 @@ impl ResponseHead {
         if status.is_none() && (list.unknown == 0 || pseudo.status.is_some()) {
             faults = Faults { any: true, grave: true };
         }
-        let fields = Fields::from_parts(list.bytes, [Span::default(); 3], list.fields)
-            .after_pseudo(pseudo_count);
+        let fields =
+            Fields::new(&list.bytes, [Span::default(); 3], &list.fields).after_pseudo(pseudo_count);
         Self { fields, status, faults }
     }
 }
@@ -103,7 +103,7 @@ pub(super) fn trailers(mut list: FieldList) -> (Fields, Faults) {
     let before = list.fields.len();
     let mut faults = take_pseudo(&mut list).faults;
     faults.any |= list.fields.len() < before;
-    (Fields::from_parts(list.bytes, [Span::default(); 3], list.fields), faults)
+    (Fields::new(&list.bytes, [Span::default(); 3], &list.fields), faults)
 }
 
 /// Whether `list` holds a pseudo-header field that only a head has.
@@ -140,7 +140,7 @@ fn take_pseudo(list: &mut FieldList) -> Pseudo {
     let mut pseudo = Pseudo::default();
     let FieldList { bytes, fields, .. } = list;
     let mut regular_seen = false;
-    fields.retain(|&(name, value)| {
+    fields.retain(|name, value| {
         let text = &bytes[name.range()];
         if text.first() != Some(&b':') {
             regular_seen = true;
@@ -215,7 +215,7 @@ mod tests {
             let middle = list.bytes.len();
             list.bytes.extend_from_slice(value.as_bytes());
             let end = list.bytes.len();
-            list.fields.push((Span::new(start..middle), Span::new(middle..end)));
+            list.fields.push(Span::new(start..middle), Span::new(middle..end));
         }
         list
     }

@@ -154,7 +154,12 @@ impl Decoder {
 /// The segment of a packet that has nothing between link header, IP and TCP, which most are: what
 /// [`Walk`] would find, for half its price. `None` for every other packet.
 fn plain<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
-    match framing::start(packet.link, Frame::of_packet(packet)).ok()? {
+    let frame = Frame::of_packet(packet);
+    // Without a detour over what else there is.
+    if packet.link == LinkType::Ethernet {
+        return network::plain(packet.at, framing::ip_in_ethernet(frame)?);
+    }
+    match framing::start(packet.link, frame).ok()? {
         (Next::Ip | ethertype::IPV4 | ethertype::IPV6, frame) => network::plain(packet.at, frame),
         _ => None,
     }

@@ -41,6 +41,7 @@ impl Wire {
             anomalies: &mut self.anomalies,
             keys: &KeyLog::default(),
             body_bytes: &mut self.body_bytes,
+            spans: &mut crate::message::FieldSpans::default(),
             out: &mut self.out,
         };
         act(&mut self.session, &mut cx);

@@ -1,6 +1,6 @@
 //! The fields of a header block, as they are decoded.
 
-use crate::message::Span;
+use crate::message::{FieldSpans, Span};
 use crate::{Anomaly, Limits};
 
 /// RFC 9113 §10.5.1: what a field costs besides its name and value.
@@ -13,7 +13,7 @@ const OVERHEAD: usize = 32;
 #[derive(Debug)]
 pub(in crate::http2) struct FieldList {
     pub(in crate::http2) bytes: Vec<u8>,
-    pub(in crate::http2) fields: Vec<(Span, Span)>,
+    pub(in crate::http2) fields: FieldSpans,
     /// Fields left out because their name or value was not seen.
     pub(in crate::http2) unknown: usize,
     pub(in crate::http2) overflow: Option<Anomaly>,
@@ -27,7 +27,7 @@ impl FieldList {
     pub(in crate::http2) fn new(limits: &Limits, bytes: usize, fields: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(bytes.min(limits.head_bytes)),
-            fields: Vec::with_capacity(fields.min(limits.head_fields)),
+            fields: FieldSpans::with_capacity(fields.min(limits.head_fields)),
             unknown: 0,
             overflow: None,
             room: limits.head_bytes,
@@ -81,6 +81,6 @@ impl FieldList {
     }
 
     fn add(&mut self, start: usize, middle: usize) {
-        self.fields.push((Span::new(start..middle), Span::new(middle..self.bytes.len())));
+        self.fields.push(Span::new(start..middle), Span::new(middle..self.bytes.len()));
     }
 }

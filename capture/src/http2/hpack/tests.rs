@@ -11,7 +11,7 @@ const TABLE_CAP: usize = 64 << 10;
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn pairs(list: &FieldList) -> Pairs {
-    let text = |span: &crate::message::Span| list.bytes[span.range()].to_vec();
+    let text = |span: crate::message::Span| list.bytes[span.range()].to_vec();
     list.fields.iter().map(|(name, value)| (text(name), text(value))).collect()
 }
 

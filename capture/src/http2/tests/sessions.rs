@@ -17,6 +17,7 @@ fn left(late_join: bool, packets: &[(Direction, Vec<u8>)]) -> (Vec<String>, Anom
         limits: &limits,
         anomalies: &mut anomalies,
         body_bytes: &mut body_bytes,
+        spans: &mut crate::message::FieldSpans::default(),
         out: &mut out,
     };
     for (n, (direction, bytes)) in packets.iter().enumerate() {

@@ -41,10 +41,13 @@ impl Buffer {
     }
 
     /// Sees to it that `len` bytes are in the buffer, if the file has them.
+    #[inline]
     pub(super) fn fill(&mut self, len: usize) -> io::Result<Filled> {
-        if self.end - self.start >= len {
-            return Ok(Filled::Whole);
-        }
+        if self.end - self.start >= len { Ok(Filled::Whole) } else { self.read(len) }
+    }
+
+    #[cold]
+    fn read(&mut self, len: usize) -> io::Result<Filled> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         if self.bytes.len() < len {

@@ -1,6 +1,6 @@
 //! Capture files: pcap and pcapng, from a path, standard input or any reader.
 //!
-//! Owns the file formats. Packets borrow one buffer of 1 MiB (larger only while one record needs
+//! Owns the file formats. Packets borrow one buffer of 256 KiB (larger only while one record needs
 //! it, up to [`RECORD_BYTES_MAX`]), whatever the file's size.
 //!
 //! Refuses what is no capture, and records that no capture program writes: each error names the
@@ -35,7 +35,7 @@ pub struct Reader {
     name: String,
     buffer: Buffer,
     format: Format,
-    /// The packet that [`Reader::peek`] found and [`Reader::next`] has not given yet.
+    /// The packet that was found and [`Reader::next`] has not given yet.
     pending: Option<Record>,
     /// Text of TLS key logs that [`Reader::take_keys`] has not given yet.
     keys: Vec<u8>,
@@ -147,14 +147,8 @@ impl Reader {
     /// The next packet; `None` after the last whole one.
     #[expect(clippy::should_implement_trait, reason = "packets borrow the reader's buffer")]
     pub fn next(&mut self) -> Result<Option<Packet<'_>>, FileError> {
-        let record = match self.pending.take() {
-            Some(record) => record,
-            None if self.done => return Ok(None),
-            None => match self.advance()? {
-                Some(record) => record,
-                None => return Ok(None),
-            },
-        };
+        self.look_ahead()?;
+        let Some(record) = self.pending.take() else { return Ok(None) };
         self.packets += 1;
         let data = &self.buffer.bytes()[record.data_start..][..record.data_len];
         Ok(Some(Packet {
@@ -167,9 +161,7 @@ impl Reader {
 
     /// When the next packet was captured; `None` after the last whole one.
     pub fn peek(&mut self) -> Result<Option<Timestamp>, FileError> {
-        if self.pending.is_none() && !self.done {
-            self.pending = self.advance()?;
-        }
+        self.look_ahead()?;
         Ok(self.pending.map(|record| record.at))
     }
 
@@ -230,9 +222,14 @@ impl Reader {
         Ok(Format::Pcap(header))
     }
 
-    /// Goes on to the next packet. Its record is left at the buffer's beginning until the next
-    /// call.
-    fn advance(&mut self) -> Result<Option<Record>, FileError> {
+    /// Sees to it that the next packet is pending, if there is one.
+    fn look_ahead(&mut self) -> Result<(), FileError> {
+        if self.pending.is_some() || self.done { Ok(()) } else { self.advance() }
+    }
+
+    /// Goes on to the next packet, which is pending then. Its record is left at the buffer's
+    /// beginning until the next call.
+    fn advance(&mut self) -> Result<(), FileError> {
         self.buffer.consume_marked();
         loop {
             let found = match &mut self.format {
@@ -251,7 +248,8 @@ impl Reader {
             match found {
                 Found::Packet(record, len) => {
                     self.buffer.mark(len);
-                    return Ok(Some(record));
+                    self.pending = Some(record);
+                    return Ok(());
                 }
                 Found::UnknownLink(number, len) => {
                     self.unknown_links += 1;
@@ -278,19 +276,19 @@ impl Reader {
         }
     }
 
-    fn end_cut(&mut self, offset: u64, fault: Option<String>) -> Result<Option<Record>, FileError> {
+    fn end_cut(&mut self, offset: u64, fault: Option<String>) -> Result<(), FileError> {
         let (name, packets) = (self.name.clone(), self.packets);
         self.cut = Some(Cut { name, offset, packets, fault });
         self.end()
     }
 
-    fn end(&mut self) -> Result<Option<Record>, FileError> {
+    fn end(&mut self) -> Result<(), FileError> {
         self.done = true;
         match self.first_unknown_link {
             Some(number) if self.packets == 0 => {
                 Err(FileError::UnknownLinkType { name: self.name.clone(), number })
             }
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 }

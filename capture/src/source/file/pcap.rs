@@ -37,7 +37,10 @@ impl Order {
     }
 
     pub(super) fn u32(self, bytes: &[u8], at: usize) -> u32 {
-        let four = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
+        self.number([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    }
+
+    fn number(self, four: [u8; 4]) -> u32 {
         match self {
             Self::Little => u32::from_le_bytes(four),
             Self::Big => u32::from_be_bytes(four),
@@ -93,11 +96,13 @@ impl Header {
         if buffer.fill(record_header_len)? == Filled::Short {
             return Ok(if buffer.bytes().is_empty() { Found::End } else { Found::Cut });
         }
-        let header = buffer.bytes();
-        let seconds = u64::from(order.u32(header, 0));
-        let ticks = u64::from(order.u32(header, 4));
-        let data_len = order.u32(header, 8) as usize;
-        let original_len = order.u32(header, 12);
+        let (numbers, _) = buffer.bytes().as_chunks();
+        let Some(&[seconds, ticks, data_len, original_len]) = numbers.first_chunk() else {
+            return Ok(Found::Cut);
+        };
+        let number = |bytes| order.number(bytes);
+        let (seconds, ticks) = (u64::from(number(seconds)), u64::from(number(ticks)));
+        let (data_len, original_len) = (number(data_len) as usize, number(original_len));
         if data_len > RECORD_BYTES_MAX {
             return Err(Fault::Damaged("a packet of more than 16 MiB"));
         }

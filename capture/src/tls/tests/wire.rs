@@ -251,6 +251,7 @@ impl Wire {
             limits: &self.limits,
             anomalies: &mut self.anomalies,
             body_bytes: &mut body_bytes,
+            spans: &mut crate::message::FieldSpans::default(),
             out: &mut out,
         };
         act(&mut self.connection, &mut cx, &mut self.plain);
