@@ -230,6 +230,7 @@ impl Catcher {
         self.tap.expire(self.now);
         self.forward();
         self.outlet.flush(self.now, self.seen());
+        self.outlet.wake();
     }
 
     fn forward(&mut self) {

@@ -95,7 +95,7 @@ impl Outlet {
         self.exchanges.len() >= MESSAGE_EXCHANGES
     }
 
-    /// Sends what is there, or sheds it: returns at once.
+    /// Sends what is there, or sheds it: returns at once. Wakes the judge if much waits for it.
     pub(crate) fn flush(&mut self, now: Timestamp, seen: Seen) {
         self.adapt();
         let message = self.message(now, seen);
@@ -107,6 +107,14 @@ impl Outlet {
                 self.shed(exchange);
             }
         }
+        if self.queue.len() > self.queue.capacity().unwrap_or(0) / 4 {
+            self.wake();
+        }
+    }
+
+    /// Wakes the judge: for when no more comes for now. To wake it for each message costs more than
+    /// to let it take several.
+    pub(crate) fn wake(&self) {
         self.judge.unpark();
     }
 
