@@ -10,11 +10,12 @@
 //! Several handles on one interface share its packets by flow ([`Interface::open_spread`]), so that
 //! several threads can follow it.
 //!
-//! On Linux a packet over `lo` is delivered once, also on `any`: libpcap drops the outgoing copy.
+//! On Linux a packet over `lo` is delivered once, also on `any`: libpcap drops the outgoing copy. On
+//! `lo` itself the kernel is asked not to make it.
 
 mod error;
-mod fanout;
 mod filter;
+mod socket;
 
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
@@ -92,6 +93,9 @@ pub enum Wait {
     Over,
 }
 
+/// The interface on which whatever is sent is received as well.
+const LOOPBACK: &str = "lo";
+
 /// How long the kernel may collect packets before it hands them over.
 const BATCH_MS: i32 = 100;
 
@@ -122,6 +126,10 @@ impl Interface {
             last: Stat { received: 0, dropped: 0, if_dropped: 0 },
             stats: LiveStats::default(),
         };
+        if name == LOOPBACK {
+            // A kernel that cannot leaves it to libpcap, which knows the interface by the same name.
+            let _ = socket::ignore_outgoing(interface.capture.as_fd());
+        }
         let filter = bpf_filter(config, interface.link);
         interface
             .capture
@@ -146,7 +154,7 @@ impl Interface {
             opened.push(Self::open(config)?);
         }
         let name = &config.interface;
-        fanout::join(opened.iter().map(|interface| interface.capture.as_fd())).map_err(
+        socket::join(opened.iter().map(|interface| interface.capture.as_fd())).map_err(
             |errno| LiveError::Open {
                 name: name.clone(),
                 message: format!("its packets cannot be spread over {handles} threads: {errno}"),

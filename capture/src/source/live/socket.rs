@@ -1,8 +1,9 @@
-//! One interface's packets over several sockets: packet(7), PACKET_FANOUT.
+//! What libpcap does not ask of its sockets: packet(7).
 //!
-//! Owns the socket option. The kernel chooses the socket by a hash of addresses and ports that is
-//! the same for both directions of a flow (`__skb_get_hash_symmetric`), and puts IPv4 fragments
-//! together first, so that all of a packet goes one way.
+//! Owns two options. PACKET_FANOUT spreads one interface's packets over several sockets: the kernel
+//! chooses the socket by a hash of addresses and ports that is the same for both directions of a
+//! flow (`__skb_get_hash_symmetric`), and puts IPv4 fragments together first, so that all of a
+//! packet goes one way. PACKET_IGNORE_OUTGOING leaves out what the host sends.
 
 use std::os::fd::BorrowedFd;
 
@@ -18,6 +19,15 @@ sockopt_impl!(
     libc::SOL_PACKET,
     libc::PACKET_FANOUT,
     u32
+);
+
+sockopt_impl!(
+    /// Since Linux 4.20.
+    IgnoreOutgoing,
+    SetOnly,
+    libc::SOL_PACKET,
+    libc::PACKET_IGNORE_OUTGOING,
+    bool
 );
 
 /// By hash of the flow. No rollover: a flow stays where it is, and what its socket cannot hold is
@@ -38,4 +48,9 @@ pub(super) fn join<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Result<
         }
     }
     Ok(())
+}
+
+/// Leaves out the packets that the host sends, before they cost anything.
+pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    setsockopt(&socket, IgnoreOutgoing, &true)
 }
