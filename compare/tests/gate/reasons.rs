@@ -1,0 +1,1 @@
+//! What the gate says, word for word.
