@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::bets::{Tally, least_beyond, target};
-use super::reason::{Account, Check, Decision, Interval, Missing, Reason};
+use super::reason::{Account, Check, Decision, Interval, Missing, MorePairs, Reason};
 use super::{Accounts, ErrorTable, LatencyLimit, Limits, Policy, Sample, SizeBlock, Span, ratio};
 
 /// 97.5 % of a normal distribution lie below it.
@@ -63,7 +63,7 @@ pub(super) fn accounts(policy: &Policy, accounts: &Accounts) -> Vec<Reason> {
     .filter_map(|(account, count, of, limit)| {
         // More than there were is no account: taken for all of them.
         let share = if count == 0 { 0.0 } else { (count as f64 / of as f64).min(1.0) };
-        (share > limit).then(|| Reason {
+        (share > limit).then_some(Reason {
             check: Check::Account { account, count, of },
             endpoint: None,
             decision: Decision::Inconclusive,
@@ -98,7 +98,7 @@ impl Checker<'_> {
     /// Appends what was found.
     pub(super) fn check(&self, sample: &Sample, reasons: &mut Vec<Reason>) {
         if self.required && sample.compared < self.pairs_min {
-            let missing = self.pairs((self.pairs_min - sample.compared) as f64);
+            let missing = Missing::Pairs(self.more((self.pairs_min - sample.compared) as f64));
             let limit = self.pairs_min as f64;
             let mut reason = self.reason(Check::FewPairs, Decision::Inconclusive, limit);
             reason.pairs = sample.compared;
@@ -178,7 +178,9 @@ impl Checker<'_> {
         } else {
             tally.times_until(pass, |tally| tally.against_not_below(limit))
         };
-        times.map_or(Missing::Nearness, |times| self.pairs(tally.count() * (times - 1.0)))
+        times.map_or(Missing::Nearness, |times| {
+            Missing::Pairs(self.more(tally.count() * (times - 1.0)))
+        })
     }
 
     fn latency(&self, sample: &Sample, limit: &LatencyLimit, level: f64) -> Option<Reason> {
@@ -242,7 +244,7 @@ impl Checker<'_> {
     fn times_to_tell(&self, reason: &Reason, least: f64) -> Missing {
         let pairs = reason.pairs as f64;
         let (Some(estimate), Some(interval)) = (reason.estimate, reason.interval) else {
-            return self.pairs(2.0 * least);
+            return Missing::PairsAtLeast(self.more(2.0 * least));
         };
         let distance = (reason.limit / estimate).ln().abs();
         if distance <= RESOLUTION {
@@ -251,10 +253,10 @@ impl Checker<'_> {
         let bound = if estimate > reason.limit { interval.low } else { interval.high };
         let width = (bound / estimate).ln().abs();
         if !width.is_finite() {
-            return self.pairs((2.0 * least - pairs).max(pairs));
+            return Missing::PairsAtLeast(self.more((2.0 * least - pairs).max(pairs)));
         }
         let more = pairs * ((width / distance).powi(2) - 1.0).max(0.1);
-        if more > 1e12 { Missing::Nearness } else { self.pairs(more) }
+        if more > 1e12 { Missing::Nearness } else { Missing::Pairs(self.more(more)) }
     }
 
     fn body_size(&self, sample: &Sample, limit: f64, level: f64) -> Option<Reason> {
@@ -310,14 +312,11 @@ impl Checker<'_> {
         }
     }
 
-    /// About so many pairs more, to two digits.
-    fn pairs(&self, pairs: f64) -> Missing {
+    /// So many pairs more.
+    fn more(&self, pairs: f64) -> MorePairs {
         let rate = self.sample_rate;
         let known = rate > 0.0 && rate <= 1.0;
-        Missing::Pairs {
-            pairs: two_digits(pairs),
-            requests: known.then(|| two_digits(pairs / rate)),
-        }
+        MorePairs { pairs: two_digits(pairs), requests: known.then(|| two_digits(pairs / rate)) }
     }
 }
 

@@ -77,16 +77,43 @@ pub struct Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// About so many more pairs.
-    Pairs {
-        /// Pairs.
-        pairs: u64,
-        /// Requests that they take at the evidence's sample rate; `None` where that is unknown.
-        requests: Option<u64>,
-    },
+    Pairs(MorePairs),
+    /// So many more pairs before anything can be told; how many to tell is not known yet.
+    PairsAtLeast(MorePairs),
     /// About so many more blocks of body sizes.
     Blocks(u64),
     /// The value is so near its limit that more of the same may never tell.
     Nearness,
+}
+
+/// Pairs that are missing, to two digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MorePairs {
+    /// Pairs.
+    pub pairs: u64,
+    /// Requests that they take at the evidence's sample rate; `None` where that is unknown.
+    pub requests: Option<u64>,
+}
+
+impl fmt::Display for MorePairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} more pairs", self.pairs)?;
+        match self.requests {
+            Some(requests) if requests > self.pairs => write!(f, " of {requests} requests"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pairs(more) => write!(f, "about {more} would tell"),
+            Self::PairsAtLeast(more) => write!(f, "at least {more} are missing to tell"),
+            Self::Blocks(blocks) => write!(f, "about {blocks} more blocks would tell"),
+            Self::Nearness => f.write_str("too near the limit for more pairs to tell soon"),
+        }
+    }
 }
 
 /// What was looked at, with its counts.
@@ -186,6 +213,23 @@ impl Check {
         }
     }
 
+    /// What is looked at, in words.
+    fn subject(&self) -> String {
+        match self {
+            Self::Errors { .. } => "errors".to_owned(),
+            Self::Latency { span, quantile, .. } => {
+                let span = match span {
+                    Span::FirstByte => "time to first byte",
+                    Span::Total => "total time",
+                };
+                // Binary fractions of a quantile are no digits of a percentile.
+                let percentile = (quantile * 1e8).round() / 1e6;
+                format!("p{percentile} of the {span}")
+            }
+            _ => self.code().to_owned(),
+        }
+    }
+
     /// A value of this check, in words.
     fn value(&self, value: f64) -> String {
         match self {
@@ -223,34 +267,25 @@ impl fmt::Display for Surely<'_> {
         if let Some(Interval { low, high }) = plain {
             write!(f, " (plain 95 % interval, for one look: {} to {})", value(*low), value(*high))?;
         }
-        match missing {
-            Some(Missing::Pairs { pairs, requests: Some(requests) }) if requests > pairs => {
-                write!(f, "; about {pairs} more pairs, of {requests} requests, would tell")
-            }
-            Some(Missing::Pairs { pairs, .. }) => {
-                write!(f, "; about {pairs} more pairs would tell")
-            }
-            Some(Missing::Blocks(blocks)) => {
-                write!(f, "; about {blocks} more blocks would tell")
-            }
-            Some(Missing::Nearness) => {
-                f.write_str("; too near the limit for more pairs to tell soon")
-            }
-            None => Ok(()),
-        }
+        missing.map_or(Ok(()), |missing| write!(f, "; {missing}"))
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { check, endpoint, estimate, pairs, limit, .. } = self;
+        let Self { check, endpoint, estimate, pairs, limit, missing, .. } = self;
         if !matches!(check, Check::Policy { .. }) {
             write!(f, "{}: ", endpoint.as_deref().unwrap_or("service"))?;
         }
-        let found = estimate.map(|estimate| check.value(estimate));
-        let found = found.as_deref().unwrap_or("nothing seen");
+        let found = estimate.map(|estimate| check.value(estimate)).unwrap_or_default();
         let surely = Surely(self);
         match check {
+            Check::Divergence { .. } | Check::Errors { .. } | Check::Latency { .. }
+                if estimate.is_none() =>
+            {
+                write!(f, "nothing seen yet to tell {}", check.subject())?;
+                missing.map_or(Ok(()), |missing| write!(f, "; {missing}"))
+            }
             Check::Divergence { diverged, acknowledged } => {
                 write!(f, "{diverged} of {pairs} pairs diverge")?;
                 if *acknowledged > 0 {
@@ -263,17 +298,11 @@ impl fmt::Display for Reason {
                 "of {pairs} pairs, only the shadow errs in {shadow_only}, only the primary in \
                  {primary_only}, both in {both}: {found}, {surely}"
             ),
-            Check::Latency { span, quantile, primary_us, shadow_us } => {
-                let span = match span {
-                    Span::FirstByte => "time to first byte",
-                    Span::Total => "total time",
-                };
-                // Binary fractions of a quantile are no digits of a percentile.
-                let percentile = (quantile * 1e8).round() / 1e6;
+            Check::Latency { primary_us, shadow_us, .. } => {
                 write!(
                     f,
-                    "p{percentile} of the {span} is {} on the shadow, {} on the primary: {found}, \
-                     {surely}",
+                    "{} is {} on the shadow, {} on the primary: {found}, {surely}",
+                    check.subject(),
                     millis(*shadow_us),
                     millis(*primary_us)
                 )
@@ -284,7 +313,7 @@ impl fmt::Display for Reason {
                  in the middle one of {blocks} blocks {found}, {surely}"
             ),
             Check::FewPairs => {
-                write!(f, "{pairs} pairs, {limit} are needed to pass")
+                write!(f, "{pairs} pairs of the {limit} that a pass needs")
             }
             Check::EndpointNotSeen => f.write_str("required, and no pair of it was seen"),
             Check::Account { account, count, of } => {

@@ -4,28 +4,28 @@
 //! (0.15), and one request in 200 five times as slow on both. Runs draw from a pool of 65,536 pairs
 //! in which each pair stands beside its mirror image: undisturbed legs are exactly alike.
 
-use compare::gate::{ErrorTable, Evidence, Latency, Sample, SizeBlock};
+use compare::gate::{Accounts, ErrorTable, Evidence, Latency, Sample, SizeBlock};
 use hdrhistogram::Histogram;
 
 /// Pairs between looks.
-pub const LOOK: u64 = 100;
+pub(crate) const LOOK: u64 = 100;
 
 /// What the shadow does worse.
 #[derive(Clone, Copy, Default)]
-pub struct Defect {
+pub(crate) struct Defect {
     /// Slows its slowest requests down by a fifth.
-    pub slow_tail: bool,
+    pub(crate) slow_tail: bool,
 }
 
-/// Pairs to draw from, by the slots of their histograms.
-pub struct Pool {
+/// Pairs to draw from, by the slots of their histograms; the faster half first.
+pub(crate) struct Pool {
     pairs: Vec<(u16, u16)>,
     /// The slots' values in microseconds, rising.
     values: Vec<u64>,
 }
 
 impl Pool {
-    pub fn new(defect: Defect) -> Self {
+    pub(crate) fn new(defect: Defect) -> Self {
         let mut rng = fastrand::Rng::with_seed(0x7a9d_1ff0);
         let mut pairs = Vec::with_capacity(65_536);
         for _ in 0..32_768 {
@@ -51,7 +51,7 @@ impl Pool {
     }
 
     /// How much slower the shadow is at a quantile, over the whole pool.
-    pub fn ratio(&self, quantile: f64) -> f64 {
+    pub(crate) fn ratio(&self, quantile: f64) -> f64 {
         let at = |of: fn(&(u16, u16)) -> u16| {
             let mut slots: Vec<u16> = self.pairs.iter().map(of).collect();
             slots.sort_unstable();
@@ -62,16 +62,17 @@ impl Pool {
 }
 
 /// One run's latencies so far.
-pub struct Latencies<'a> {
+pub(crate) struct Latencies<'a> {
     pool: &'a Pool,
     rng: fastrand::Rng,
     primary: Vec<u32>,
     shadow: Vec<u32>,
     count: u32,
+    wave: u32,
 }
 
 impl<'a> Latencies<'a> {
-    pub fn new(pool: &'a Pool, seed: u64) -> Self {
+    pub(crate) fn new(pool: &'a Pool, seed: u64) -> Self {
         let slots = pool.values.len();
         Self {
             pool,
@@ -79,16 +80,29 @@ impl<'a> Latencies<'a> {
             primary: vec![0; slots],
             shadow: vec![0; slots],
             count: 0,
+            wave: 0,
         }
     }
 
+    /// Calm and busy times take turns, each of so many looks: the faster half of the pool, then
+    /// the slower half.
+    pub(crate) fn in_waves(pool: &'a Pool, seed: u64, wave: u32) -> Self {
+        Self { wave, ..Self::new(pool, seed) }
+    }
+
     /// [`LOOK`] pairs more.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
+        let looks = self.count / LOOK as u32;
+        let (drawn, half) = match looks.checked_div(self.wave) {
+            None => (0xffff, 0),
+            Some(waves) => (0x7fff, (waves as usize & 1) << 15),
+        };
         for _ in 0..LOOK / 4 {
             let mut four = self.rng.u64(..);
+            // Plain loops and indices: this runs without optimisation, a hundred million times.
             let mut left = 4;
             while left > 0 {
-                let (one, other) = self.pool.pairs[(four & 0xffff) as usize];
+                let (one, other) = self.pool.pairs[four as usize & drawn | half];
                 self.primary[one as usize] += 1;
                 self.shadow[other as usize] += 1;
                 four >>= 16;
@@ -99,7 +113,7 @@ impl<'a> Latencies<'a> {
     }
 
     /// Shadow over primary at a quantile.
-    pub fn ratio(&self, quantile: f64) -> f64 {
+    pub(crate) fn ratio(&self, quantile: f64) -> f64 {
         let beyond = self.count - (quantile * f64::from(self.count)).ceil() as u32;
         let at = |counts: &[u32]| {
             let (mut slot, mut above) = (counts.len() - 1, 0);
@@ -112,7 +126,7 @@ impl<'a> Latencies<'a> {
         at(&self.shadow) / at(&self.primary)
     }
 
-    pub fn legs(&self) -> [Latency; 2] {
+    pub(crate) fn legs(&self) -> [Latency; 2] {
         [&self.primary, &self.shadow].map(|counts| {
             let mut total = times();
             for (&value, &count) in self.pool.values.iter().zip(counts) {
@@ -124,21 +138,21 @@ impl<'a> Latencies<'a> {
 }
 
 /// Events of a chance each, by the pairs they come at.
-pub struct Events {
+pub(crate) struct Events {
     rng: fastrand::Rng,
     chance: f64,
     next: u64,
 }
 
 impl Events {
-    pub fn new(chance: f64, seed: u64) -> Self {
+    pub(crate) fn new(chance: f64, seed: u64) -> Self {
         let mut events = Self { rng: fastrand::Rng::with_seed(seed), chance, next: 0 };
         events.next = events.gap();
         events
     }
 
     /// How many come before pair `end`.
-    pub fn until(&mut self, end: u64) -> u64 {
+    pub(crate) fn until(&mut self, end: u64) -> u64 {
         let mut count = 0;
         while self.next < end {
             count += 1;
@@ -158,15 +172,15 @@ impl Events {
 
 /// One run's errors so far: each leg errs on its own. That both do at once is left out: it is no
 /// more than four pairs in 10,000, and says nothing.
-pub struct Errors {
+pub(crate) struct Errors {
     primary: Events,
     shadow: Events,
     pairs: u64,
-    pub table: ErrorTable,
+    pub(crate) table: ErrorTable,
 }
 
 impl Errors {
-    pub fn new(primary: f64, shadow: f64, seed: u64) -> Self {
+    pub(crate) fn new(primary: f64, shadow: f64, seed: u64) -> Self {
         Self {
             primary: Events::new(primary, seed ^ 0x5eed_0001),
             shadow: Events::new(shadow, seed ^ 0x5eed_0002),
@@ -176,7 +190,7 @@ impl Errors {
     }
 
     /// Up to so many pairs.
-    pub fn run(&mut self, pairs: u64) {
+    pub(crate) fn run(&mut self, pairs: u64) {
         let table = &mut self.table;
         table.primary_only += self.primary.until(pairs);
         table.shadow_only += self.shadow.until(pairs);
@@ -186,7 +200,7 @@ impl Errors {
 }
 
 /// What a service shows whose pairs are all alike.
-pub fn alike(pairs: u64) -> Evidence {
+pub(crate) fn alike(pairs: u64) -> Evidence {
     let sizes = (0..pairs.div_ceil(LOOK))
         .map(|block| 50_000 + block % 7)
         .map(|bytes| SizeBlock { primary_bytes: bytes, shadow_bytes: bytes })
@@ -195,18 +209,18 @@ pub fn alike(pairs: u64) -> Evidence {
     Evidence {
         service: Sample { compared: pairs, errors, sizes, ..Sample::default() },
         endpoints: Vec::new(),
-        accounts: compare::gate::Accounts {
+        accounts: Accounts {
             packets: 20 * pairs,
             primary_seen: pairs,
             shadow_seen: pairs,
             pairs,
-            ..Default::default()
+            ..Accounts::default()
         },
         sample_rate: 1.0,
     }
 }
 
-pub fn times() -> Histogram<u64> {
+pub(crate) fn times() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 2).unwrap()
 }
 
