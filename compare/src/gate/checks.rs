@@ -5,8 +5,9 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use super::bets::{Tally, least_beyond, target};
+use super::ratio::{self, Ranks};
 use super::reason::{Account, Check, Decision, Interval, Missing, MorePairs, Reason};
-use super::{Accounts, ErrorTable, LatencyLimit, Limits, Policy, Sample, SizeBlock, Span, ratio};
+use super::{Accounts, ErrorTable, LatencyLimit, Limits, Policy, Sample, SizeBlock, Span};
 
 /// 97.5 % of a normal distribution lie below it.
 const Z_95: f64 = 1.959_963_984_540_054;
@@ -192,28 +193,20 @@ impl Checker<'_> {
         let (primary, shadow) = (&sample.primary, &sample.shadow);
         let primary = of(&primary.first_byte_us, &primary.total_us).as_ref();
         let shadow = of(&shadow.first_byte_us, &shadow.total_us).as_ref();
-        let at = |times: Option<&Histogram<u64>>| {
-            times.filter(|times| !times.is_empty()).map(|times| times.value_at_quantile(quantile))
-        };
-        let quantiles = at(primary).zip(at(shadow));
-        let estimate =
-            quantiles.map(|(primary, shadow)| shadow.max(1) as f64 / primary.max(1) as f64);
+        let ranks = |times: Option<&Histogram<u64>>| times.map(Ranks::of).unwrap_or_default();
+        let (primary, shadow) = (ranks(primary), ranks(shadow));
+        let quantiles = primary.quantile(quantile).zip(shadow.quantile(quantile));
+        let estimate = quantiles.map(|(primary, shadow)| shadow as f64 / primary as f64);
         // The interval holds the estimate, so that this one cannot fail.
         if !self.required && estimate.is_none_or(|estimate| estimate <= limit) {
             return None;
         }
-        let interval = match (primary, shadow) {
-            (Some(primary), Some(shadow)) => {
-                ratio::interval(primary, shadow, quantile, level, self.false_pass)
-            }
-            _ => Interval { low: 0.0, high: f64::INFINITY },
-        };
+        let interval = ratio::interval(&primary, &shadow, quantile, level, self.false_pass);
         let (primary_us, shadow_us) = quantiles.unwrap_or_default();
         let check = Check::Latency { span, quantile, primary_us, shadow_us };
         let mut reason = self.ratio(check, interval, limit)?;
         reason.estimate = estimate;
-        let pairs = primary.map_or(0, Histogram::len).min(shadow.map_or(0, Histogram::len));
-        reason.pairs = pairs;
+        reason.pairs = primary.count().min(shadow.count());
         if reason.decision == Decision::Inconclusive {
             let rare = quantile.min(1.0 - quantile);
             let least = target(level.min(self.false_pass) / 10.0) / rare;

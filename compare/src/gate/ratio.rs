@@ -23,8 +23,8 @@ const ALONE: f64 = 0.1;
 const TOGETHER: f64 = 1.0 - 2.0 * RANGE - ALONE;
 
 /// One leg's times in slots, the longest first.
-#[derive(Debug)]
-struct Ranks {
+#[derive(Debug, Default)]
+pub(super) struct Ranks {
     slots: Vec<Slot>,
     count: f64,
 }
@@ -32,6 +32,8 @@ struct Ranks {
 /// Times that the histogram does not tell apart.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
+    /// The value that the histogram gives for it.
+    value: u64,
     /// The shortest that it may stand for.
     low: f64,
     /// The longest.
@@ -43,13 +45,14 @@ struct Slot {
 }
 
 impl Ranks {
-    fn of(histogram: &Histogram<u64>) -> Self {
+    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
         let mut slots: Vec<Slot> = histogram
             .iter_recorded()
             .map(|slot| {
                 let value = slot.value_iterated_to();
                 let high = histogram.highest_equivalent(value);
                 Slot {
+                    value: high.max(1),
                     // Nothing shorter than a microsecond is told apart.
                     low: histogram.lowest_equivalent(value).max(1) as f64,
                     // The last slot also holds what was beyond it.
@@ -69,6 +72,18 @@ impl Ranks {
         Self { slots, count: above }
     }
 
+    /// How many times there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count as u64
+    }
+
+    /// The value that this share of the times is not above; `None` where there are none.
+    pub(super) fn quantile(&self, quantile: f64) -> Option<u64> {
+        // The histogram's own way adds counts up in integers, which may not hold their sum.
+        let rank = self.count - (quantile * self.count).ceil().max(1.0) + 1.0;
+        self.at(rank.min(self.count)).map(|slot| slot.value)
+    }
+
     /// The slot of the `rank`-th longest time, counted from 1.
     fn at(&self, rank: f64) -> Option<&Slot> {
         self.slots.get(self.slots.partition_point(|slot| slot.reached < rank))
@@ -76,18 +91,17 @@ impl Ranks {
 }
 
 /// Where the ratio of the shadow's to the primary's quantile surely lies: above `low` but for
-/// `false_fail`, below `high` but for `false_pass`. Empty histograms leave everything possible.
+/// `false_fail`, below `high` but for `false_pass`. Where there are no times, everything is possible.
 pub(super) fn interval(
-    primary: &Histogram<u64>,
-    shadow: &Histogram<u64>,
+    primary: &Ranks,
+    shadow: &Ranks,
     quantile: f64,
     false_fail: f64,
     false_pass: f64,
 ) -> Interval {
-    let (primary, shadow) = (Ranks::of(primary), Ranks::of(shadow));
     Interval {
-        low: low(&primary, &shadow, quantile, false_fail).unwrap_or(0.0),
-        high: high(&primary, &shadow, quantile, false_pass).unwrap_or(f64::INFINITY),
+        low: low(primary, shadow, quantile, false_fail).unwrap_or(0.0),
+        high: high(primary, shadow, quantile, false_pass).unwrap_or(f64::INFINITY),
     }
 }
 
@@ -181,12 +195,12 @@ mod tests {
     use super::*;
 
     /// Times `1..=count` thousand microseconds, stretched.
-    fn even(count: u64, stretch: f64) -> Histogram<u64> {
+    fn even(count: u64, stretch: f64) -> Ranks {
         let mut times = Histogram::new_with_bounds(1, 3_600_000_000, 2).unwrap();
         for time in 1..=count {
             times.record((time as f64 * 1_000.0 * stretch) as u64).unwrap();
         }
-        times
+        Ranks::of(&times)
     }
 
     #[test]
@@ -203,10 +217,24 @@ mod tests {
     }
 
     #[test]
+    fn a_quantile_is_the_histograms_own() {
+        let mut times = Histogram::new_with_bounds(1, 3_600_000_000, 2).unwrap();
+        for time in [3, 70, 900, 1_500, 1_501, 20_000, 333_333] {
+            times.record(time).unwrap();
+        }
+        let ranks = Ranks::of(&times);
+        for quantile in [0.001, 0.1, 0.5, 0.6, 0.9, 0.999] {
+            assert_eq!(ranks.quantile(quantile), Some(times.value_at_quantile(quantile)));
+        }
+        assert_eq!(Ranks::default().quantile(0.5), None);
+    }
+
+    #[test]
     fn two_digits_are_the_least_width() {
-        let mut primary = Histogram::new_with_bounds(1, 3_600_000_000, 2).unwrap();
-        primary.record_n(100_000, 1_000_000).unwrap();
-        let Interval { low, high } = interval(&primary, &primary.clone(), 0.5, 0.01, 0.05);
+        let mut times = Histogram::new_with_bounds(1, 3_600_000_000, 2).unwrap();
+        times.record_n(100_000, 1_000_000).unwrap();
+        let times = Ranks::of(&times);
+        let Interval { low, high } = interval(&times, &times, 0.5, 0.01, 0.05);
         assert!((0.992..1.0).contains(&low), "{low}");
         assert!((1.0001..1.008).contains(&high), "{high}");
     }
@@ -214,7 +242,7 @@ mod tests {
     #[test]
     fn few_times_leave_everything_possible() {
         let everything = Interval { low: 0.0, high: f64::INFINITY };
-        let none = Histogram::new_with_bounds(1, 3_600_000_000, 2).unwrap();
+        let none = Ranks::default();
         assert_eq!(interval(&none, &none, 0.99, 0.01, 0.05), everything);
         assert_eq!(interval(&even(50, 1.0), &even(50, 3.0), 0.99, 0.01, 0.05), everything);
         assert_eq!(interval(&even(5_000, 1.0), &none, 0.99, 0.01, 0.05), everything);
@@ -226,7 +254,7 @@ mod tests {
         let times = |value| {
             let mut times = Histogram::<u64>::new_with_bounds(1, 1_000, 2).unwrap();
             times.saturating_record_n(value, 100_000);
-            times
+            Ranks::of(&times)
         };
         let Interval { low, high } = interval(&times(100), &times(1_000_000), 0.5, 0.01, 0.05);
         assert!(low > 9.0, "{low}");
@@ -235,7 +263,7 @@ mod tests {
 
     #[test]
     fn ten_times_as_many_on_the_primary_is_no_lean_but_a_help() {
-        let alike = |primary, stretch| {
+        let alike = |primary: Ranks, stretch| {
             let shadow = even(20_000, stretch);
             let Interval { low, high } = interval(&primary, &shadow, 0.9, 0.01, 0.05);
             assert!(low < 1.0 && 1.0 < high, "{low} {high}");
