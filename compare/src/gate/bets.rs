@@ -133,9 +133,8 @@ impl Tally {
         let room = mean - self.floor();
         if room <= 0.0 {
             // Then all values are the floor: one that is not refutes it outright.
-            let (above, at_floor) =
-                if self.floor() < 0.0 { (plus + zeros, minus) } else { (plus, zeros) };
-            return if above > 0.0 || at_floor.is_nan() { f64::INFINITY } else { 0.0 };
+            let above = if self.floor() < 0.0 { plus + zeros } else { plus };
+            return if above > 0.0 { f64::INFINITY } else { 0.0 };
         }
         let wealth = STAKES.map(|stake| {
             let bet = stake / room;

@@ -20,32 +20,12 @@ const BLOCKS_TRIED: u32 = 2_000;
 
 /// A fault of the policy.
 pub(super) fn fault((name, meant): (String, &'static str)) -> Reason {
-    Reason {
-        check: Check::Policy { name, meant },
-        endpoint: None,
-        decision: Decision::Inconclusive,
-        estimate: None,
-        interval: None,
-        plain: None,
-        limit: 0.0,
-        pairs: 0,
-        missing: None,
-    }
+    Reason::new(Check::Policy { name, meant }, None, Decision::Inconclusive, 0.0)
 }
 
 /// A required endpoint of which there is nothing.
 pub(super) fn unseen(endpoint: &Arc<str>) -> Reason {
-    Reason {
-        check: Check::EndpointNotSeen,
-        endpoint: Some(Arc::clone(endpoint)),
-        decision: Decision::Inconclusive,
-        estimate: None,
-        interval: None,
-        plain: None,
-        limit: 1.0,
-        pairs: 0,
-        missing: None,
-    }
+    Reason::new(Check::EndpointNotSeen, Some(endpoint), Decision::Inconclusive, 1.0)
 }
 
 /// The accounts that are beyond their bounds.
@@ -64,16 +44,10 @@ pub(super) fn accounts(policy: &Policy, accounts: &Accounts) -> Vec<Reason> {
     .filter_map(|(account, count, of, limit)| {
         // More than there were is no account: taken for all of them.
         let share = if count == 0 { 0.0 } else { (count as f64 / of as f64).min(1.0) };
-        (share > limit).then_some(Reason {
-            check: Check::Account { account, count, of },
-            endpoint: None,
-            decision: Decision::Inconclusive,
-            estimate: Some(share),
-            interval: None,
-            plain: None,
-            limit,
-            pairs,
-            missing: None,
+        (share > limit).then(|| {
+            let check = Check::Account { account, count, of };
+            let reason = Reason::new(check, None, Decision::Inconclusive, limit);
+            Reason { estimate: Some(share), pairs, ..reason }
         })
     })
     .collect()
@@ -197,7 +171,7 @@ impl Checker<'_> {
         let (primary, shadow) = (ranks(primary), ranks(shadow));
         let quantiles = primary.quantile(quantile).zip(shadow.quantile(quantile));
         let estimate = quantiles.map(|(primary, shadow)| shadow as f64 / primary as f64);
-        // The interval holds the estimate, so that this one cannot fail.
+        // The interval holds the estimate: where that is within the limit, nothing fails.
         if !self.required && estimate.is_none_or(|estimate| estimate <= limit) {
             return None;
         }
@@ -248,6 +222,7 @@ impl Checker<'_> {
         if !width.is_finite() {
             return Missing::PairsAtLeast(self.more((2.0 * least - pairs).max(pairs)));
         }
+        // At least a tenth more: the bound as it is does not tell.
         let more = pairs * ((width / distance).powi(2) - 1.0).max(0.1);
         if more > 1e12 { Missing::Nearness } else { Missing::Pairs(self.more(more)) }
     }
@@ -292,17 +267,7 @@ impl Checker<'_> {
     }
 
     fn reason(&self, check: Check, decision: Decision, limit: f64) -> Reason {
-        Reason {
-            check,
-            endpoint: self.endpoint.cloned(),
-            decision,
-            estimate: None,
-            interval: None,
-            plain: None,
-            limit,
-            pairs: 0,
-            missing: None,
-        }
+        Reason::new(check, self.endpoint, decision, limit)
     }
 
     /// So many pairs more.

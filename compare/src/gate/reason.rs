@@ -64,6 +64,28 @@ pub struct Reason {
     pub missing: Option<Missing>,
 }
 
+impl Reason {
+    /// With nothing but its limit yet.
+    pub(super) fn new(
+        check: Check,
+        endpoint: Option<&Arc<str>>,
+        decision: Decision,
+        limit: f64,
+    ) -> Self {
+        Self {
+            check,
+            endpoint: endpoint.cloned(),
+            decision,
+            estimate: None,
+            interval: None,
+            plain: None,
+            limit,
+            pairs: 0,
+            missing: None,
+        }
+    }
+}
+
 /// Bounds of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {

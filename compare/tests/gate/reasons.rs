@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use compare::gate::{
-    EndpointSample, ErrorTable, Evidence, LatencyLimit, Limits, Policy, Sample, SizeBlock, Span,
-    decide,
+    Decision, EndpointSample, ErrorTable, Evidence, LatencyLimit, Limits, Missing, Policy, Sample,
+    SizeBlock, Span, decide,
 };
 use hdrhistogram::Histogram;
 
@@ -129,6 +129,30 @@ fn reasons_are_said_as_they_were() {
     }
     let expected = std::fs::read_to_string(&golden).unwrap();
     assert_eq!(said, expected, "if that is meant, run again with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn the_pairs_that_are_missing_would_tell() {
+    let divergence_rate = Some(0.001);
+    let service = Limits { divergence_rate, ..Limits::default() };
+    let policy = Policy { service, ..Policy::default() };
+    for (compared, diverged, decision) in
+        [(2_000, 0, Decision::Pass), (4_000, 1, Decision::Pass), (4_000, 10, Decision::Fail)]
+    {
+        let told = |times: f64| {
+            let scaled = |count: u64| (count as f64 * times).round() as u64;
+            let mut evidence = alike(scaled(compared));
+            evidence.service.diverged = scaled(diverged);
+            decide(&policy, &evidence)
+        };
+        let ruling = told(1.0);
+        let Some(Missing::Pairs(missing)) = ruling.reasons[0].missing else {
+            panic!("{ruling:?}");
+        };
+        let enough = 1.0 + missing.pairs as f64 / compared as f64;
+        assert_eq!(told(1.05 * enough).decision, decision, "{missing:?}");
+        assert_eq!(told(0.85 * enough).decision, Decision::Inconclusive, "{missing:?}");
+    }
 }
 
 #[test]
