@@ -172,7 +172,7 @@ fn latency_at_its_very_limit_is_seldom_told_even_in_waves_of_load() {
         let latency = vec![LatencyLimit { span: Span::Total, quantile, ratio: 1.0 }];
         let service = Limits { latency, ..Limits::default() };
         let policy = Policy { service, pairs_min: 0, ..Policy::default() };
-        let ever = Ever::of(&policy, 100, |seed| {
+        let ever = Ever::of(&policy, 60, |seed| {
             let mut latencies = Latencies::in_waves(&pool, seed, wave);
             let look = |look: u64| {
                 (0..5).for_each(|_| latencies.run());
