@@ -13,6 +13,7 @@ mod differ;
 mod endpoint;
 mod extractor;
 mod field_name;
+pub mod gate;
 mod judge;
 mod key;
 mod outcome;
