@@ -8,11 +8,16 @@
 //! 4. headers, trailers and body are compared, each difference held against the rules and against
 //!    what the mirroring proxy changed.
 
+mod binary;
 mod body;
+mod content;
 mod echo;
 mod findings;
+mod form;
 mod header;
+mod here;
 pub(crate) mod json;
+mod named;
 mod number;
 mod place;
 mod prefix;
@@ -285,6 +290,18 @@ mod tests {
         assert_eq!(
             differences(json("{\n\"a\": 1\n}"), json("{\n\"a\": 1,\n}")),
             ["body line 2 text: \"a\": 1 -> \"a\": 1,"]
+        );
+    }
+
+    #[test]
+    fn a_form_is_compared_by_field_and_as_text_where_it_is_none() {
+        let form = |body: &str| sample().content("application/x-www-form-urlencoded", body);
+        let found = compared(form("a=1&at=2&x=%41"), form("x=A&at=3&a=2"), &["body:/at"]);
+        assert_eq!(written(&found.divergences), ["body /a value: 1 -> 2"]);
+        assert_eq!(suppressed(&found), [("body:/at", 1)]);
+        assert_eq!(
+            differences(form("a=1\nb=2\n"), form("a=1\nb=3\n")),
+            ["body line 2 text: b=2 -> b=3"]
         );
     }
 
