@@ -36,7 +36,7 @@ pub(super) fn compare(
         return Ok(());
     }
     let mut texts = text::Budget::default();
-    let mut here = Here { place: Place::default(), echo, findings, texts: &mut texts };
+    let mut here = Here { place: Place::default(), echo, findings, texts: &mut texts, nested: 0 };
     let kept = (primary.body.kept(), shadow.body.kept());
     let lens = (primary.body.len(), shadow.body.len());
     let (ours, theirs) = (content(primary, kept.0), content(shadow, kept.1));

@@ -1,7 +1,7 @@
 //! Contents compared by what they are: a body, or a part of one.
 
 use super::here::Here;
-use super::{binary, form, json, text};
+use super::{binary, form, json, multipart, parameters, text};
 use crate::Change;
 
 /// Bytes, content coding removed, and what is said of them.
@@ -17,6 +17,7 @@ pub(super) struct Content<'t> {
 pub(super) enum Format {
     Json,
     Form,
+    Multipart,
     Text,
     Binary,
 }
@@ -52,18 +53,32 @@ pub(super) fn compare<'t>(
                 text::compare(ours, theirs, here);
             }
         }
-        Format::Text => text::compare(ours, theirs, here),
-        Format::Binary => {
-            binary::compare(ours, theirs, (ours.len() as u64, theirs.len() as u64), here);
+        Format::Multipart => {
+            if multipart::compare(primary, shadow, here).is_err() {
+                bytes(ours, theirs, here);
+            }
         }
+        Format::Text => {
+            // A part of one line is the value of a field.
+            let is_value = |text: &[u8]| memchr::memchr(b'\n', text).is_none();
+            if !here.place.0.is_empty() && is_value(ours) && is_value(theirs) {
+                here.differs(Change::Value, Some(ours), Some(theirs));
+            } else {
+                text::compare(ours, theirs, here);
+            }
+        }
+        Format::Binary => bytes(ours, theirs, here),
     }
+}
+
+fn bytes(primary: &[u8], shadow: &[u8], here: &mut Here<'_, '_, '_, '_>) {
+    binary::compare(primary, shadow, (primary.len() as u64, shadow.len() as u64), here);
 }
 
 impl<'t> Content<'t> {
     /// The media type without its parameters.
     pub(super) fn media_type(&self) -> Option<&'t [u8]> {
-        let value = self.content_type?;
-        value.split(|&b| b == b';').next().map(<[u8]>::trim_ascii).filter(|media| !media.is_empty())
+        self.content_type.map(parameters::before).filter(|media| !media.is_empty())
     }
 }
 
@@ -82,6 +97,8 @@ impl Format {
             Self::Json
         } else if is(&[b"application/x-www-form-urlencoded"]) {
             Self::Form
+        } else if begins(b"multipart/") {
+            Self::Multipart
         } else if begins(b"text/")
             || ends(b"+xml")
             || is(&[

@@ -29,7 +29,12 @@ pub(super) fn compare<'t>(
 ) -> Result<(), NotForm> {
     let (ours, theirs) = (fields(primary)?, fields(shadow)?);
     if ours.len().max(theirs.len()) > FIELDS {
-        here.differs(Change::More, Some(primary), Some(shadow));
+        let says = |fields: &[_]| match fields.len() {
+            len if len > FIELDS => format!("more than {FIELDS} fields"),
+            len => format!("{len} fields"),
+        };
+        let (ours, theirs) = (says(&ours), says(&theirs));
+        here.differs(Change::More, Some(ours.as_bytes()), Some(theirs.as_bytes()));
         return Ok(());
     }
     by_name(

@@ -14,9 +14,22 @@ pub(super) struct Here<'h, 't, 'p, 'e> {
     pub(super) findings: &'h mut Findings<'p>,
     /// What may still be compared by all its lines, over the whole body.
     pub(super) texts: &'h mut text::Budget,
+    /// How many multipart contents it is in.
+    pub(super) nested: usize,
 }
 
-impl Here<'_, '_, '_, '_> {
+impl<'t, 'p, 'e> Here<'_, 't, 'p, 'e> {
+    /// The same, for texts that live shorter than what the place was read from.
+    pub(super) fn again(&mut self) -> Here<'_, 't, 'p, 'e> {
+        Here {
+            place: self.place.clone(),
+            echo: self.echo,
+            findings: self.findings,
+            texts: self.texts,
+            nested: self.nested,
+        }
+    }
+
     /// Notes a difference here, unless a rule explains it, or a value echoes what the mirror
     /// changed.
     pub(super) fn differs(

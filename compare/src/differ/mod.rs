@@ -17,8 +17,10 @@ mod form;
 mod header;
 mod here;
 pub(crate) mod json;
+mod multipart;
 mod named;
 mod number;
+mod parameters;
 mod place;
 mod prefix;
 mod scan;
@@ -302,6 +304,26 @@ mod tests {
         assert_eq!(
             differences(form("a=1\nb=2\n"), form("a=1\nb=3\n")),
             ["body line 2 text: b=2 -> b=3"]
+        );
+    }
+
+    #[test]
+    fn a_multipart_body_is_compared_by_part_and_as_bytes_where_it_is_none() {
+        let multipart = |boundary: &str, n: &str| {
+            let head = "Content-Disposition: form-data; name=doc\r\nContent-Type: application/json";
+            sample().content(
+                &format!("multipart/form-data; boundary={boundary}"),
+                format!("--{boundary}\r\n{head}\r\n\r\n{{\"n\":{n}}}\r\n--{boundary}--\r\n"),
+            )
+        };
+        assert_eq!(differences(multipart("a", "1"), multipart("b", "1")), [""; 0]);
+        assert_eq!(
+            differences(multipart("a", "1"), multipart("b", "2")),
+            ["body /doc/n value: 1 -> 2"]
+        );
+        assert_eq!(
+            differences(multipart("a", "1").body("abc"), multipart("a", "1").body("abd")),
+            ["body  binary: len 3, first difference at 2 -> len 3, first difference at 2"]
         );
     }
 

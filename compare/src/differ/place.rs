@@ -40,7 +40,7 @@ impl Place<'_> {
         self.written(PATH_BYTES, write_star).into()
     }
 
-    /// A line of the text here: `line 3` of the whole, `/part line 3` of a part. 512 bytes at most.
+    /// A line of the text here: `line 3` of the whole, `/part/line 3` of a part. 512 bytes at most.
     pub(super) fn line(&self, number: usize) -> Box<str> {
         self.with_line(write_index, &format!("line {number}"))
     }
@@ -55,7 +55,7 @@ impl Place<'_> {
             return line.into();
         }
         let mut out = self.written(PATH_BYTES - line.len() - 1, element);
-        out.push(' ');
+        out.push('/');
         out.push_str(line);
         out.into()
     }
@@ -135,10 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_below_the_part_that_it_is_in() {
+        assert_eq!(&*Place::default().line(3), "line 3");
+        assert_eq!(&*Place::default().line_pattern(), "line");
+        let place = place(&["doc", "1"]);
+        assert_eq!(&*place.line(3), "/doc/1/line 3");
+        assert_eq!(&*place.line_pattern(), "/doc/*/line");
+    }
+
+    #[test]
     fn a_long_path_is_cut_between_characters() {
         let long = "é".repeat(2000);
         let place = Place(vec![Step::Member(Cow::Owned(long.into_bytes()))]);
         let pointer = place.pointer();
         assert!(pointer.len() <= PATH_BYTES && pointer.ends_with('…'), "{pointer}");
+        let line = place.line(7);
+        assert!(line.len() <= PATH_BYTES && line.ends_with("…/line 7"), "{line}");
     }
 }
