@@ -1,7 +1,7 @@
 //! Contents compared by what they are: a body, or a part of one.
 
 use super::here::Here;
-use super::{binary, form, json, multipart, parameters, text};
+use super::{binary, charset, form, json, multipart, parameters, text};
 use crate::Change;
 
 /// Bytes, content coding removed, and what is said of them.
@@ -36,43 +36,48 @@ pub(super) fn compare<'t>(
     if !same_media {
         return here.differs(Change::ContentType, media.0, media.1);
     }
-    let (ours, theirs) = (primary.bytes, shadow.bytes);
-    let format = match media.0 {
-        Some(media) => Format::by_name(media),
-        None => Format::by_content(ours).max_with(Format::by_content(theirs)),
-    };
-    // What says it is JSON or a form and is none is compared as the text that it is.
+    let format = media.0.map(Format::by_name);
     match format {
-        Format::Json => {
-            if json::compare(ours, theirs, &here.place, here.echo, here.findings).is_err() {
-                text::compare(ours, theirs, here);
-            }
-        }
-        Format::Form => {
-            if form::compare(ours, theirs, here).is_err() {
-                text::compare(ours, theirs, here);
-            }
-        }
-        Format::Multipart => {
+        Some(Format::Binary) => return bytes(primary, shadow, here),
+        Some(Format::Multipart) => {
             if multipart::compare(primary, shadow, here).is_err() {
-                bytes(ours, theirs, here);
+                bytes(primary, shadow, here);
             }
+            return;
         }
-        Format::Text => {
-            // A part of one line is the value of a field.
-            let is_value = |text: &[u8]| memchr::memchr(b'\n', text).is_none();
-            if !here.place.0.is_empty() && is_value(ours) && is_value(theirs) {
-                here.differs(Change::Value, Some(ours), Some(theirs));
-            } else {
-                text::compare(ours, theirs, here);
-            }
+        // Its charset is that of its fields.
+        Some(Format::Form) if form::compare(primary, shadow, here).is_ok() => return,
+        _ => {}
+    }
+    let decoded = charset::decoded(primary, shadow);
+    let (ours, theirs) = match &decoded {
+        Some((ours, theirs)) if ours == theirs => return,
+        Some((ours, theirs)) => (&**ours, &**theirs),
+        None => (primary.bytes, shadow.bytes),
+    };
+    let here = &mut here.again();
+    let format =
+        format.unwrap_or_else(|| Format::by_content(ours).max_with(Format::by_content(theirs)));
+    match format {
+        Format::Binary => bytes(primary, shadow, here),
+        Format::Json
+            if json::compare(ours, theirs, &here.place, here.echo, here.findings).is_ok() => {}
+        // A part of one line is the value of a field.
+        _ if !here.place.0.is_empty() && is_line(ours) && is_line(theirs) => {
+            here.differs(Change::Value, Some(ours), Some(theirs));
         }
-        Format::Binary => bytes(ours, theirs, here),
+        // What says it is JSON or a form and is none is compared as the text that it is.
+        _ => text::compare(ours, theirs, here),
     }
 }
 
-fn bytes(primary: &[u8], shadow: &[u8], here: &mut Here<'_, '_, '_, '_>) {
-    binary::compare(primary, shadow, (primary.len() as u64, shadow.len() as u64), here);
+fn is_line(text: &[u8]) -> bool {
+    memchr::memchr(b'\n', text).is_none()
+}
+
+fn bytes(primary: Content<'_>, shadow: Content<'_>, here: &mut Here<'_, '_, '_, '_>) {
+    let (ours, theirs) = (primary.bytes, shadow.bytes);
+    binary::compare(ours, theirs, (ours.len() as u64, theirs.len() as u64), here);
 }
 
 impl<'t> Content<'t> {

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::charset::Charset;
+use super::content::Content;
 use super::here::Here;
 use super::named::{Named, by_name};
 use crate::Change;
@@ -13,6 +15,9 @@ use crate::Change;
 /// Fields that a side may have. Forms with more are said to differ and not looked into
 /// ([`Change::More`]).
 const FIELDS: usize = 1 << 16;
+
+/// The fields of a form.
+type Fields<'t> = Vec<Named<'t, Cow<'t, [u8]>>>;
 
 /// The text is no form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +28,16 @@ pub(super) struct NotForm;
 /// # Errors
 /// One of them is none; nothing was added.
 pub(super) fn compare<'t>(
-    primary: &'t [u8],
-    shadow: &'t [u8],
+    primary: Content<'t>,
+    shadow: Content<'t>,
     here: &mut Here<'_, 't, '_, '_>,
 ) -> Result<(), NotForm> {
-    let (ours, theirs) = (fields(primary)?, fields(shadow)?);
+    let (charset, mark) = Charset::of(primary);
+    let (shadow_charset, shadow_mark) = Charset::of(shadow);
+    let ours = fields(&primary.bytes[mark..])?;
+    let theirs = fields(&shadow.bytes[shadow_mark..])?;
+    let charsets = (charset.of_fields(), shadow_charset.of_fields());
+    let (ours, theirs) = in_utf8((ours, theirs), charsets);
     if ours.len().max(theirs.len()) > FIELDS {
         let says = |fields: &[_]| match fields.len() {
             len if len > FIELDS => format!("more than {FIELDS} fields"),
@@ -55,7 +65,7 @@ pub(super) fn compare<'t>(
 ///
 /// Ours: a text without any `=` has no values, and one with control characters was not made by
 /// what writes forms. Both are no form, except that the empty text is one without fields.
-fn fields(text: &[u8]) -> Result<Vec<Named<'_, Cow<'_, [u8]>>>, NotForm> {
+fn fields(text: &[u8]) -> Result<Fields<'_>, NotForm> {
     let has_values = text.is_empty() || memchr::memchr(b'=', text).is_some();
     if !has_values || text.iter().any(u8::is_ascii_control) {
         return Err(NotForm);
@@ -68,6 +78,22 @@ fn fields(text: &[u8]) -> Result<Vec<Named<'_, Cow<'_, [u8]>>>, NotForm> {
             (decoded(&field[..end]), decoded(field.get(end + 1..).unwrap_or_default()))
         })
         .collect())
+}
+
+/// The fields of both sides in UTF-8; as they are where that is what they are in, or where one
+/// cannot be decoded.
+fn in_utf8<'t>(
+    fields: (Fields<'t>, Fields<'t>),
+    charsets: (Charset, Charset),
+) -> (Fields<'t>, Fields<'t>) {
+    if !charsets.0.is_other() && !charsets.1.is_other() {
+        return fields;
+    }
+    let all = |fields: &Fields<'t>, charset: Charset| -> Option<Fields<'t>> {
+        let one = |bytes: &[u8]| charset.decoded(bytes).map(|text| Cow::Owned(text.into_owned()));
+        fields.iter().map(|(name, value)| Some((one(name)?, one(value)?))).collect()
+    };
+    all(&fields.0, charsets.0).zip(all(&fields.1, charsets.1)).unwrap_or(fields)
 }
 
 /// The bytes that a name or value stands for.

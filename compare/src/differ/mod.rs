@@ -10,6 +10,7 @@
 
 mod binary;
 mod body;
+mod charset;
 mod content;
 mod echo;
 mod findings;
@@ -325,6 +326,89 @@ mod tests {
             differences(multipart("a", "1").body("abc"), multipart("a", "1").body("abd")),
             ["body  binary: len 3, first difference at 2 -> len 3, first difference at 2"]
         );
+    }
+
+    #[test]
+    fn one_text_in_two_charsets_is_no_difference_of_the_body() {
+        let of =
+            |charset: &str, body: &[u8]| sample().content(&format!("text/plain{charset}"), body);
+        let (latin, utf8) = (of("; charset=iso-8859-1", b"caf\xe9\n"), of("", "café\n".as_bytes()));
+        assert_eq!(
+            differences(latin.clone(), utf8.clone()),
+            ["header content-type value: text/plain; charset=iso-8859-1 -> text/plain"]
+        );
+        let other = of("; charset=iso-8859-1", b"caf\xe8\n");
+        assert_eq!(differences(latin, other), ["body line 1 text: café -> cafè"]);
+        let utf16: Vec<u8> = "\u{feff}café\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(differences(of("", &utf16), utf8.clone()), [""; 0]);
+        assert_eq!(differences(of("", "\u{feff}café\n".as_bytes()), utf8), [""; 0]);
+    }
+
+    #[test]
+    fn json_and_forms_are_compared_by_place_in_any_charset() {
+        let json = |charset: &str, body: &[u8]| {
+            sample()
+                .response_header("content-type", &format!("application/json{charset}"))
+                .body(body)
+        };
+        let only_body = |one: Sample, other: Sample| {
+            let found = compared(one, other, &["header:content-type"]);
+            (written(&found.divergences), found.suppressed.len())
+        };
+        let none: Vec<String> = Vec::new();
+        let (latin, utf8) = ("; charset=latin1", "; charset=utf-8");
+        assert_eq!(
+            only_body(json(latin, b"{\"a\":\"\xe9\"}"), json(utf8, "{ \"a\":\"é\"}".as_bytes())),
+            (none.clone(), 1)
+        );
+        assert_eq!(
+            only_body(json(latin, b"{\"a\":\"\xe9\"}"), json(utf8, "{\"a\":\"è\"}".as_bytes())),
+            (vec!["body /a value: \"é\" -> \"è\"".to_owned()], 1)
+        );
+        assert_eq!(
+            only_body(json("", b"\xef\xbb\xbf{\"a\":1}"), json("", b"{\"a\":1}")),
+            (none.clone(), 0)
+        );
+        let form = |charset: &str, body: &[u8]| {
+            let of = format!("application/x-www-form-urlencoded{charset}");
+            sample().response_header("content-type", &of).body(body)
+        };
+        for in_latin in [&b"n\xe9=1&a=%e9"[..], b"a=\xe9&n%E9=1"] {
+            assert_eq!(
+                only_body(form(latin, in_latin), form(utf8, b"n%C3%A9=1&a=%C3%A9")),
+                (none.clone(), 1)
+            );
+        }
+        assert_eq!(
+            only_body(form(latin, b"a=%e9"), form(utf8, b"a=%C3%A8")),
+            (vec!["body /a value: é -> è".to_owned()], 1)
+        );
+        assert_eq!(only_body(form(utf8, b"\xef\xbb\xbfa=1"), form(utf8, b"a=1")), (none, 0));
+    }
+
+    #[test]
+    fn bytes_that_are_not_of_their_charset_or_of_none_known_are_compared_as_they_are() {
+        let of = |charset: &str, body: &[u8]| {
+            sample().content(&format!("text/plain; charset={charset}"), body)
+        };
+        for charset in ["shift_jis", "klingon", "utf-8", "utf-16"] {
+            assert_eq!(
+                differences(of(charset, b"a\xff\n1\n00"), of(charset, b"a\xff\n2\n00")),
+                ["body line 2 text: 1 -> 2"],
+                "{charset}"
+            );
+        }
+        let form = |charset: &str, value: &str| {
+            let of = format!("application/x-www-form-urlencoded; charset={charset}");
+            sample().content(&of, format!("a=%ff&b={value}"))
+        };
+        for charset in ["shift_jis", "klingon", "utf-8"] {
+            assert_eq!(
+                differences(form(charset, "%fe"), form(charset, "%fd")),
+                ["body /b value: \u{fffd} -> \u{fffd}"],
+                "{charset}"
+            );
+        }
     }
 
     #[test]

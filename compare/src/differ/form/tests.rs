@@ -30,7 +30,9 @@ fn compared(
     let place = Place::default();
     let mut here =
         Here { place, echo: &echo, findings: &mut findings, texts: &mut texts, nested: 0 };
-    compare(primary, shadow, &mut here)?;
+    let (ours, theirs) =
+        [primary, shadow].map(|bytes| Content { content_type: None, bytes }).into();
+    compare(ours, theirs, &mut here)?;
     Ok(findings.finish(&ReasonNames::default()))
 }
 
