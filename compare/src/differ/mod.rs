@@ -383,6 +383,10 @@ mod tests {
             only_body(form(latin, b"a=%e9"), form(utf8, b"a=%C3%A8")),
             (vec!["body /a value: é -> è".to_owned()], 1)
         );
+        assert_eq!(
+            only_body(form("; charset=utf-16", b"a=%C3%A9"), form(latin, b"a=%e9")),
+            (none.clone(), 1)
+        );
         assert_eq!(only_body(form(utf8, b"\xef\xbb\xbfa=1"), form(utf8, b"a=1")), (none, 0));
     }
 
@@ -418,6 +422,7 @@ mod tests {
             differences(text("a\nb\nc\nd\n"), text("a\nB\nc\nd\ne\n")),
             ["body line 2 text: b -> B", "body line 5 text: none -> e"]
         );
+        assert_eq!(differences(text("a"), text("b")), ["body line 1 text: a -> b"]);
         assert_eq!(differences(text("a"), text("a\n")), ["body line 1 text: a -> a"]);
         let found = compared(text("a"), text("b"), &["body:"]);
         assert_eq!(suppressed(&found), [("body:", 1)]);

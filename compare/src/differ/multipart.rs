@@ -22,10 +22,11 @@ use super::named::{Named, by_name, in_order};
 use super::parameters::{self, Parameters};
 use crate::Change;
 
-/// Parts that a content may have, and fields that a part may. Contents with more are said to differ
-/// and not looked into ([`Change::More`]).
+/// Parts that a content may have, and what the head of a part may: lines and bytes. Contents with
+/// more are said to differ and not looked into ([`Change::More`]).
 const PARTS: usize = 1_000;
-const FIELDS: usize = 64;
+const HEAD_LINES: usize = 64;
+const HEAD_BYTES: usize = 8 << 10;
 
 /// How deep multipart contents may be in one another; what is deeper is not looked into either.
 const DEPTH: usize = 8;
@@ -79,14 +80,13 @@ pub(super) fn compare<'t>(
             return Ok(());
         }
     };
-    here.nested += 1;
+    let here = &mut Here { nested: here.nested + 1, ..here.again() };
     if is_form_data(primary) {
         by_name(&ours, &theirs, here, |part| part.body, compare_parts);
     } else {
         let (ours, theirs): (Vec<_>, Vec<_>) = (values(&ours), values(&theirs));
         in_order(&ours, &theirs, here, compare_parts);
     }
-    here.nested -= 1;
     Ok(())
 }
 
@@ -158,7 +158,7 @@ fn parts(content: Content<'_>) -> Result<Parts<'_>, Malformed> {
         }
         match part(&content.bytes[start..at.0], is_form_data)? {
             Some(named) => parts.push(named),
-            None => return Ok(Parts::TooMany("fields of a part")),
+            None => return Ok(Parts::TooMany("lines or bytes of a head")),
         }
     }
     Ok(Parts::All(parts))
@@ -207,7 +207,7 @@ impl Delimiters<'_, '_> {
     }
 }
 
-/// Reads a part. `None` where it has more fields than are compared.
+/// Reads a part. `None` where its head is larger than is compared.
 fn part(bytes: &[u8], is_form_data: bool) -> Result<Option<Named<'_, Part<'_>>>, Malformed> {
     // RFC 2046 §5.1.1: without fields a part begins with an empty line, without a body it ends
     // with its fields.
@@ -251,11 +251,18 @@ fn part(bytes: &[u8], is_form_data: bool) -> Result<Option<Named<'_, Part<'_>>>,
     Ok(Some((name, part)))
 }
 
-/// The fields of a part's head. `None` where there are more than are compared.
+/// The fields of a part's head. `None` where it is larger than is compared.
 fn fields(head: &[u8]) -> Result<Option<Fields<'_>>, Malformed> {
+    if head.len() > HEAD_BYTES {
+        return Ok(None);
+    }
     let mut fields = Fields::new();
-    let mut rest = head;
+    let (mut rest, mut lines) = (head, 0);
     while !rest.is_empty() {
+        lines += 1;
+        if lines > HEAD_LINES {
+            return Ok(None);
+        }
         let end = memmem::find(rest, b"\r\n").unwrap_or(rest.len());
         let line = &rest[..end];
         rest = rest.get(end + 2..).unwrap_or_default();
@@ -264,9 +271,6 @@ fn fields(head: &[u8]) -> Result<Option<Fields<'_>>, Malformed> {
             let (_, value) = fields.last_mut().ok_or(Malformed)?;
             value.to_mut().extend_from_slice(line);
             continue;
-        }
-        if fields.len() == FIELDS {
-            return Ok(None);
         }
         let colon = memchr::memchr(b':', line).ok_or(Malformed)?;
         fields.push((Cow::Borrowed(&line[..colon]), Cow::Borrowed(line[colon + 1..].trim_ascii())));

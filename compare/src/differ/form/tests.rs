@@ -80,6 +80,10 @@ fn how_a_field_is_encoded_and_the_order_of_names_are_no_difference() {
 fn several_values_of_one_name_are_elements_in_order() {
     assert_eq!(differences("k=1&k=2", "k=1&k=3"), ["body /k/1 value: 2 -> 3"]);
     assert_eq!(differences("k=1&k=2", "k=1"), ["body /k length: len 2 -> len 1"]);
+    assert_eq!(
+        differences("k=1&k=2&k=3", "k=1&k=9&k=3&k=4"),
+        ["body /k/1 value: 2 -> 9", "body /k length: len 3 -> len 4"]
+    );
     assert_eq!(differences("k=1&k=2&k=3", "k=2&k=3"), ["body /k length: len 3 -> len 2"]);
     assert_eq!(
         differences("k=1&k=2", "a=1"),

@@ -192,6 +192,40 @@ fn contents_are_nested_up_to_a_depth() {
 }
 
 #[test]
+fn a_boundary_is_no_difference_of_a_nested_content() {
+    let nested = |inner: &str, value: &str, more: &str| {
+        let head = format!("Content-Type: multipart/mixed; boundary={inner}{more}");
+        content(&[&format!("{head}\n\n--{inner}\n\n{value}\n--{inner}--")])
+    };
+    let mixed = |ours: &str, theirs: &str| differences_as(MIXED, ours, theirs);
+    assert_eq!(mixed(&nested("a", "1", ""), &nested("b", "1", "")), [""; 0]);
+    assert_eq!(
+        mixed(&nested("a", "1", ""), &nested("b", "2", "; c=d")),
+        [
+            "body /0/@content-type value: multipart/mixed -> multipart/mixed; c=\"d\"",
+            "body /0/0 value: 1 -> 2",
+        ]
+    );
+}
+
+#[test]
+fn each_part_is_read_in_its_own_charset() {
+    let of = |charset: &str, value: &[u8]| {
+        let part = field("a", &format!("\nContent-Type: text/plain; charset={charset}"), "VALUE");
+        let content = content(&[&part]);
+        let (head, tail) = content.split_once("VALUE").unwrap();
+        [head.as_bytes(), value, tail.as_bytes()].concat()
+    };
+    let rules = &["body:/a/@content-type"];
+    let found = |ours: &[u8], theirs: &[u8]| {
+        written(&compared_as((FORM, FORM), ours, theirs, rules).unwrap().0)
+    };
+    let latin = of("latin1", b"\xe9");
+    assert_eq!(found(&latin, &of("utf-8", "é".as_bytes())), [""; 0]);
+    assert_eq!(found(&latin, &of("utf-8", "è".as_bytes())), ["body /a value: é -> è"]);
+}
+
+#[test]
 fn what_is_not_put_together_rightly_is_refused() {
     let good = content(&[&field("a", "", "1")]);
     for bad in [
@@ -208,8 +242,7 @@ fn what_is_not_put_together_rightly_is_refused() {
         assert_eq!(of(bad, &good).unwrap_err(), Malformed, "{bad}");
         assert_eq!(of(&good, bad).unwrap_err(), Malformed, "{bad}");
     }
-    let long = format!("multipart/form-data; boundary={}", "X".repeat(71));
-    for content_type in ["multipart/form-data", "multipart/form-data; boundary=", &long] {
+    for content_type in ["multipart/form-data", "multipart/form-data; boundary="] {
         let types = (content_type, content_type);
         assert_eq!(
             compared_as(types, good.as_bytes(), b"", &[]).unwrap_err(),
@@ -217,6 +250,20 @@ fn what_is_not_put_together_rightly_is_refused() {
             "{content_type}"
         );
     }
+}
+
+#[test]
+fn a_boundary_is_70_bytes_at_most() {
+    let with = |bytes: usize| {
+        let boundary = "X".repeat(bytes);
+        let content_type = format!("multipart/mixed; boundary={boundary}");
+        let content = |value| format!("--{boundary}\r\n\r\n{value}\r\n--{boundary}--");
+        let types = (&*content_type, &*content_type);
+        compared_as(types, content("1").as_bytes(), content("2").as_bytes(), &[])
+            .map(|(found, _)| written(&found))
+    };
+    assert_eq!(with(70).unwrap(), ["body /0 value: 1 -> 2"]);
+    assert_eq!(with(71), Err(Malformed));
 }
 
 #[test]
@@ -230,7 +277,7 @@ fn a_part_may_lack_fields_or_body_and_hold_what_looks_like_a_delimiter() {
 }
 
 #[test]
-fn what_has_too_many_parts_or_fields_differs_as_a_whole() {
+fn what_has_too_many_parts_or_too_large_a_head_differs_as_a_whole() {
     let parts = |count: usize, last: &str| {
         "--X\r\n\r\n1\r\n".repeat(count - 1) + "--X\r\n\r\n" + last + "\r\n--X--"
     };
@@ -244,12 +291,22 @@ fn what_has_too_many_parts_or_fields_differs_as_a_whole() {
     );
     let fields = |count| format!("--X\r\n{}\r\n1\r\n--X--", "a: b\r\n".repeat(count));
     assert_eq!(
-        differences_as(MIXED, &fields(FIELDS), &fields(FIELDS - 1)),
-        [format!("body /0/@a length: len {FIELDS} -> len {}", FIELDS - 1)]
+        differences_as(MIXED, &fields(HEAD_LINES), &fields(HEAD_LINES - 1)),
+        [format!("body /0/@a length: len {HEAD_LINES} -> len {}", HEAD_LINES - 1)]
     );
     assert_eq!(
-        differences_as(MIXED, &fields(FIELDS), &fields(FIELDS + 1)),
-        ["body  more: 1 parts -> more fields of a part than are compared"]
+        differences_as(MIXED, &fields(HEAD_LINES), &fields(HEAD_LINES + 1)),
+        ["body  more: 1 parts -> more lines or bytes of a head than are compared"]
+    );
+    let folded = |count| format!("--X\r\na: b\r\n{}\r\n1\r\n--X--", " c\r\n".repeat(count));
+    assert_eq!(
+        differences_as(MIXED, &folded(1), &folded(HEAD_LINES)),
+        ["body  more: 1 parts -> more lines or bytes of a head than are compared"]
+    );
+    let large = |bytes| format!("--X\r\na: {}\r\n\r\n1\r\n--X--", "b".repeat(bytes - 3));
+    assert_eq!(
+        differences_as(MIXED, &large(HEAD_BYTES), &large(HEAD_BYTES + 1)),
+        ["body  more: 1 parts -> more lines or bytes of a head than are compared"]
     );
 }
 
