@@ -71,12 +71,14 @@ fn compare_skipping<'t>(
     }
     let open = if same >= skip_at_least { open_after(primary, same) } else { None };
     let mark = findings.mark();
+    let mut levels = Vec::with_capacity(place.0.len() + 8);
+    levels.extend_from_slice(&place.0);
     let mut walk = Walk {
         primary: Scanner::new(primary),
         shadow: Scanner::new(shadow),
         same,
         same_ends: true,
-        place: place.clone(),
+        place: Place(levels),
         work: 0,
         work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
         echo,
