@@ -45,10 +45,11 @@ pub struct Divergence {
     pub signature: SignatureId,
     /// Which part of the response.
     pub kind: Kind,
-    /// Where in it: a header name; a JSON Pointer (RFC 6901); `line N` of a text; empty for the
-    /// whole. Bounded to 512 bytes.
+    /// Where in it: a header name; a JSON Pointer (RFC 6901), also to a field of a form, a part of
+    /// a multipart body or what is inside that; `line N` of a text, below the part that it is in;
+    /// empty for the whole. Bounded to 512 bytes.
     pub path: Box<str>,
-    /// `path` with array indices as `*`: the form that the signature has.
+    /// `path` with indices as `*` and lines without their numbers: the form that the signature has.
     pub pattern: Box<str>,
     /// What kind of change.
     pub change: Change,

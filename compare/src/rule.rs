@@ -39,7 +39,8 @@ impl FromStr for Rule {
 /// Part of a response.
 ///
 /// Written `header:x-backend` (trailers of that name too), `body:/generated_at`,
-/// `body:/**/generated_at` or `body:/*/server`.
+/// `body:/**/generated_at`, `body:/*/server`, or `body:/doc/@filename` for a field of the header of
+/// a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The header and trailer fields of this name.

@@ -11,6 +11,7 @@ use capture::Fields;
 
 use super::echo::Echo;
 use super::findings::{Findings, Reason, joined};
+use super::multipart;
 use super::place::{PATH_BYTES, cut};
 use crate::{Change, Kind};
 
@@ -130,7 +131,7 @@ impl Report<'_, '_, '_> {
             return self.cookies(primary, shadow);
         }
         let (ours, theirs) = (joined(primary, b", "), joined(shadow, b", "));
-        if !primary.is_empty() && !shadow.is_empty() && ours == theirs {
+        if !primary.is_empty() && !shadow.is_empty() && is_same(&name, &ours, &theirs) {
             return;
         }
         let (ours, theirs) = (present(primary, &ours), present(shadow, &theirs));
@@ -199,6 +200,12 @@ fn built_in(name: &[u8]) -> Option<Reason> {
         _ if HOP_BY_HOP.contains(&name) => Some(Reason::HopByHop),
         _ => None,
     }
+}
+
+/// Whether two values of the field of this lower-case name say the same.
+fn is_same(name: &[u8], primary: &[u8], shadow: &[u8]) -> bool {
+    primary == shadow
+        || (*name == *b"content-type" && multipart::same_but_for_boundary(primary, shadow))
 }
 
 /// The joined values; `None` where there are none.

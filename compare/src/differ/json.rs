@@ -43,21 +43,24 @@ const SKIP_AT_LEAST: usize = 48;
 /// reordered.
 const AHEAD: usize = 256;
 
-/// Compares `primary` with `shadow` and adds to `findings`. On an error nothing was added.
-pub(super) fn compare(
-    primary: &[u8],
-    shadow: &[u8],
+/// Compares `primary` with `shadow`, which are at `place`, and adds to `findings`. On an error
+/// nothing was added.
+pub(super) fn compare<'t>(
+    primary: &'t [u8],
+    shadow: &'t [u8],
+    place: &Place<'t>,
     echo: &Echo<'_>,
     findings: &mut Findings<'_>,
 ) -> Result<(), NotJson> {
-    compare_skipping(primary, shadow, SKIP_AT_LEAST, echo, findings)
+    compare_skipping(primary, shadow, place, SKIP_AT_LEAST, echo, findings)
 }
 
 /// As [`compare`], where `skip_at_least` bytes that both begin with are read for their structure
 /// alone.
-fn compare_skipping(
-    primary: &[u8],
-    shadow: &[u8],
+fn compare_skipping<'t>(
+    primary: &'t [u8],
+    shadow: &'t [u8],
+    place: &Place<'t>,
     skip_at_least: usize,
     echo: &Echo<'_>,
     findings: &mut Findings<'_>,
@@ -68,12 +71,14 @@ fn compare_skipping(
     }
     let open = if same >= skip_at_least { open_after(primary, same) } else { None };
     let mark = findings.mark();
+    let mut levels = Vec::with_capacity(place.0.len() + 8);
+    levels.extend_from_slice(&place.0);
     let mut walk = Walk {
         primary: Scanner::new(primary),
         shadow: Scanner::new(shadow),
         same,
         same_ends: true,
-        place: Place(Vec::with_capacity(8)),
+        place: Place(levels),
         work: 0,
         work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
         echo,

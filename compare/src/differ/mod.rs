@@ -8,12 +8,20 @@
 //! 4. headers, trailers and body are compared, each difference held against the rules and against
 //!    what the mirroring proxy changed.
 
+mod binary;
 mod body;
+mod charset;
+mod content;
 mod echo;
 mod findings;
+mod form;
 mod header;
+mod here;
 pub(crate) mod json;
+mod multipart;
+mod named;
 mod number;
+mod parameters;
 mod place;
 mod prefix;
 mod scan;
@@ -289,12 +297,132 @@ mod tests {
     }
 
     #[test]
+    fn a_form_is_compared_by_field_and_as_text_where_it_is_none() {
+        let form = |body: &str| sample().content("application/x-www-form-urlencoded", body);
+        let found = compared(form("a=1&at=2&x=%41"), form("x=A&at=3&a=2"), &["body:/at"]);
+        assert_eq!(written(&found.divergences), ["body /a value: 1 -> 2"]);
+        assert_eq!(suppressed(&found), [("body:/at", 1)]);
+        assert_eq!(
+            differences(form("a=1\nb=2\n"), form("a=1\nb=3\n")),
+            ["body line 2 text: b=2 -> b=3"]
+        );
+    }
+
+    #[test]
+    fn a_multipart_body_is_compared_by_part_and_as_bytes_where_it_is_none() {
+        let multipart = |boundary: &str, n: &str| {
+            let head = "Content-Disposition: form-data; name=doc\r\nContent-Type: application/json";
+            sample().content(
+                &format!("multipart/form-data; boundary={boundary}"),
+                format!("--{boundary}\r\n{head}\r\n\r\n{{\"n\":{n}}}\r\n--{boundary}--\r\n"),
+            )
+        };
+        assert_eq!(differences(multipart("a", "1"), multipart("b", "1")), [""; 0]);
+        assert_eq!(
+            differences(multipart("a", "1"), multipart("b", "2")),
+            ["body /doc/n value: 1 -> 2"]
+        );
+        assert_eq!(
+            differences(multipart("a", "1").body("abc"), multipart("a", "1").body("abd")),
+            ["body  binary: len 3, first difference at 2 -> len 3, first difference at 2"]
+        );
+    }
+
+    #[test]
+    fn one_text_in_two_charsets_is_no_difference_of_the_body() {
+        let of =
+            |charset: &str, body: &[u8]| sample().content(&format!("text/plain{charset}"), body);
+        let (latin, utf8) = (of("; charset=iso-8859-1", b"caf\xe9\n"), of("", "café\n".as_bytes()));
+        assert_eq!(
+            differences(latin.clone(), utf8.clone()),
+            ["header content-type value: text/plain; charset=iso-8859-1 -> text/plain"]
+        );
+        let other = of("; charset=iso-8859-1", b"caf\xe8\n");
+        assert_eq!(differences(latin, other), ["body line 1 text: café -> cafè"]);
+        let utf16: Vec<u8> = "\u{feff}café\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(differences(of("", &utf16), utf8.clone()), [""; 0]);
+        assert_eq!(differences(of("", "\u{feff}café\n".as_bytes()), utf8), [""; 0]);
+    }
+
+    #[test]
+    fn json_and_forms_are_compared_by_place_in_any_charset() {
+        let json = |charset: &str, body: &[u8]| {
+            sample()
+                .response_header("content-type", &format!("application/json{charset}"))
+                .body(body)
+        };
+        let only_body = |one: Sample, other: Sample| {
+            let found = compared(one, other, &["header:content-type"]);
+            (written(&found.divergences), found.suppressed.len())
+        };
+        let none: Vec<String> = Vec::new();
+        let (latin, utf8) = ("; charset=latin1", "; charset=utf-8");
+        assert_eq!(
+            only_body(json(latin, b"{\"a\":\"\xe9\"}"), json(utf8, "{ \"a\":\"é\"}".as_bytes())),
+            (none.clone(), 1)
+        );
+        assert_eq!(
+            only_body(json(latin, b"{\"a\":\"\xe9\"}"), json(utf8, "{\"a\":\"è\"}".as_bytes())),
+            (vec!["body /a value: \"é\" -> \"è\"".to_owned()], 1)
+        );
+        assert_eq!(
+            only_body(json("", b"\xef\xbb\xbf{\"a\":1}"), json("", b"{\"a\":1}")),
+            (none.clone(), 0)
+        );
+        let form = |charset: &str, body: &[u8]| {
+            let of = format!("application/x-www-form-urlencoded{charset}");
+            sample().response_header("content-type", &of).body(body)
+        };
+        for in_latin in [&b"n\xe9=1&a=%e9"[..], b"a=\xe9&n%E9=1"] {
+            assert_eq!(
+                only_body(form(latin, in_latin), form(utf8, b"n%C3%A9=1&a=%C3%A9")),
+                (none.clone(), 1)
+            );
+        }
+        assert_eq!(
+            only_body(form(latin, b"a=%e9"), form(utf8, b"a=%C3%A8")),
+            (vec!["body /a value: é -> è".to_owned()], 1)
+        );
+        assert_eq!(
+            only_body(form("; charset=utf-16", b"a=%C3%A9"), form(latin, b"a=%e9")),
+            (none.clone(), 1)
+        );
+        assert_eq!(only_body(form(utf8, b"\xef\xbb\xbfa=1"), form(utf8, b"a=1")), (none, 0));
+    }
+
+    #[test]
+    fn bytes_that_are_not_of_their_charset_or_of_none_known_are_compared_as_they_are() {
+        let of = |charset: &str, body: &[u8]| {
+            sample().content(&format!("text/plain; charset={charset}"), body)
+        };
+        for charset in ["shift_jis", "klingon", "utf-8", "utf-16"] {
+            assert_eq!(
+                differences(of(charset, b"a\xff\n1\n00"), of(charset, b"a\xff\n2\n00")),
+                ["body line 2 text: 1 -> 2"],
+                "{charset}"
+            );
+        }
+        let form = |charset: &str, value: &str| {
+            let of = format!("application/x-www-form-urlencoded; charset={charset}");
+            sample().content(&of, format!("a=%ff&b={value}"))
+        };
+        for charset in ["shift_jis", "klingon", "utf-8"] {
+            assert_eq!(
+                differences(form(charset, "%fe"), form(charset, "%fd")),
+                ["body /b value: \u{fffd} -> \u{fffd}"],
+                "{charset}"
+            );
+        }
+    }
+
+    #[test]
     fn text_is_compared_by_line() {
         let text = |body: &str| sample().content("text/plain", body);
         assert_eq!(
             differences(text("a\nb\nc\nd\n"), text("a\nB\nc\nd\ne\n")),
             ["body line 2 text: b -> B", "body line 5 text: none -> e"]
         );
+        assert_eq!(differences(text("a"), text("b")), ["body line 1 text: a -> b"]);
         assert_eq!(differences(text("a"), text("a\n")), ["body line 1 text: a -> a"]);
         let found = compared(text("a"), text("b"), &["body:"]);
         assert_eq!(suppressed(&found), [("body:", 1)]);

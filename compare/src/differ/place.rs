@@ -1,4 +1,4 @@
-//! Where in a JSON text a comparison is.
+//! Where in a body a comparison is.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -32,14 +32,32 @@ impl Place<'_> {
 
     /// As a JSON Pointer (RFC 6901), cut to 512 bytes.
     pub(super) fn pointer(&self) -> Box<str> {
-        self.written(|out, index| {
-            let _ = write!(out, "{index}");
-        })
+        self.written(PATH_BYTES, write_index).into()
     }
 
     /// As [`Place::pointer`], with `*` for every index.
     pub(super) fn pattern(&self) -> Box<str> {
-        self.written(|out, _| out.push('*'))
+        self.written(PATH_BYTES, write_star).into()
+    }
+
+    /// A line of the text here: `line 3` of the whole, `/part/line 3` of a part. 512 bytes at most.
+    pub(super) fn line(&self, number: usize) -> Box<str> {
+        self.with_line(write_index, &format!("line {number}"))
+    }
+
+    /// As [`Place::line`], with `*` for every index and no number.
+    pub(super) fn line_pattern(&self) -> Box<str> {
+        self.with_line(write_star, "line")
+    }
+
+    fn with_line(&self, element: impl Fn(&mut String, usize), line: &str) -> Box<str> {
+        if self.0.is_empty() {
+            return line.into();
+        }
+        let mut out = self.written(PATH_BYTES - line.len() - 1, element);
+        out.push('/');
+        out.push_str(line);
+        out.into()
     }
 
     /// The name of the member that it is; `None` for an element or the root.
@@ -50,7 +68,7 @@ impl Place<'_> {
         }
     }
 
-    fn written(&self, element: impl Fn(&mut String, usize)) -> Box<str> {
+    fn written(&self, bytes: usize, element: impl Fn(&mut String, usize)) -> String {
         let mut out = String::new();
         for step in &self.0 {
             out.push('/');
@@ -68,13 +86,21 @@ impl Place<'_> {
                     }
                 }
             }
-            if out.len() > PATH_BYTES {
-                cut(&mut out, PATH_BYTES);
+            if out.len() > bytes {
+                cut(&mut out, bytes);
                 break;
             }
         }
-        out.into()
+        out
     }
+}
+
+fn write_index(out: &mut String, index: usize) {
+    let _ = write!(out, "{index}");
+}
+
+fn write_star(out: &mut String, _index: usize) {
+    out.push('*');
 }
 
 /// Cuts `text` to at most `bytes` between characters, and ends it in `…`.
@@ -109,10 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_below_the_part_that_it_is_in() {
+        assert_eq!(&*Place::default().line(3), "line 3");
+        assert_eq!(&*Place::default().line_pattern(), "line");
+        let place = place(&["doc", "1"]);
+        assert_eq!(&*place.line(3), "/doc/1/line 3");
+        assert_eq!(&*place.line_pattern(), "/doc/*/line");
+    }
+
+    #[test]
     fn a_long_path_is_cut_between_characters() {
         let long = "é".repeat(2000);
         let place = Place(vec![Step::Member(Cow::Owned(long.into_bytes()))]);
         let pointer = place.pointer();
         assert!(pointer.len() <= PATH_BYTES && pointer.ends_with('…'), "{pointer}");
+        let line = place.line(7);
+        assert!(line.len() <= PATH_BYTES && line.ends_with("…/line 7"), "{line}");
     }
 }

@@ -2,65 +2,80 @@
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::echo::Echo;
-use super::findings::{Findings, Reason, joined};
-use super::place::Place;
+use super::findings::{Reason, joined};
+use super::here::Here;
 use super::prefix::common_prefix;
 use crate::{Change, Kind};
 
-/// Lines and bytes a side may have to be compared whole. Of larger texts only the first line that
-/// differs is reported: the work of a comparison grows with the product of lines and differences.
-const LINES: usize = 2_000;
-const BYTES: usize = 64 << 10;
+/// What may still be compared by all its lines: lines and bytes a side, over all the texts that a
+/// body has in its parts. Of what is beyond, only the first line that differs is reported: the work
+/// of a comparison grows with the product of lines and differences. Default 2_000 lines, 64 KiB.
+#[derive(Debug)]
+pub(super) struct Budget {
+    lines: usize,
+    bytes: usize,
+}
 
-/// Compares two texts that are not the same and adds to `findings`: one divergence for each run of
-/// lines that differ, at the primary's line number.
-pub(super) fn compare(primary: &[u8], shadow: &[u8], echo: &Echo<'_>, findings: &mut Findings<'_>) {
-    if let Some(reason) = findings.rule_for_body(&Place::default()) {
-        return findings.suppress(reason);
+impl Default for Budget {
+    fn default() -> Self {
+        Self { lines: 2_000, bytes: 64 << 10 }
     }
-    let small = primary.len().max(shadow.len()) <= BYTES;
+}
+
+impl Budget {
+    /// Takes that much, if it is there.
+    fn take(&mut self, lines: usize, bytes: usize) -> bool {
+        let left = self.lines.checked_sub(lines).zip(self.bytes.checked_sub(bytes));
+        if let Some((lines, bytes)) = left {
+            *self = Self { lines, bytes };
+        }
+        left.is_some()
+    }
+}
+
+/// Compares two texts that are not the same and adds to what is found: one divergence for each run
+/// of lines that differ, at the primary's line number.
+pub(super) fn compare(primary: &[u8], shadow: &[u8], here: &mut Here<'_, '_, '_, '_>) {
+    if let Some(reason) = here.findings.rule_for_body(&here.place) {
+        return here.findings.suppress(reason);
+    }
     let (ours, theirs) = (lines(primary), lines(shadow));
-    if !small || ours.len().max(theirs.len()) > LINES {
+    let bytes = primary.len().max(shadow.len());
+    if !here.texts.take(ours.len().max(theirs.len()), bytes) {
         let same = common_prefix(primary, shadow);
         let at = memchr::memchr_iter(b'\n', &primary[..same]).count();
         let ours = ours.get(at..=at).unwrap_or_default();
         let theirs = theirs.get(at..=at).unwrap_or_default();
-        return differs(at, ours, theirs, echo, findings);
+        return differs(at, ours, theirs, here);
     }
     for op in capture_diff_slices(Algorithm::Myers, &ours, &theirs) {
         if !matches!(op, DiffOp::Equal { .. }) {
             let (old, new) = (op.old_range(), op.new_range());
-            differs(old.start, &ours[old], &theirs[new], echo, findings);
+            differs(old.start, &ours[old], &theirs[new], here);
         }
     }
 }
 
 /// Notes a run of lines that differ, from the primary's line `at` on.
-fn differs(
-    at: usize,
-    primary: &[&[u8]],
-    shadow: &[&[u8]],
-    echo: &Echo<'_>,
-    findings: &mut Findings<'_>,
-) {
+fn differs(at: usize, primary: &[&[u8]], shadow: &[&[u8]], here: &mut Here<'_, '_, '_, '_>) {
     let (ours, theirs) = (joined(primary, b""), joined(shadow, b""));
     let all_added = || {
         primary.is_empty()
             && shadow.iter().all(|line| {
-                echo.added().any(|(name, value)| {
+                here.echo.added().any(|(name, value)| {
                     let of = line.get(..name.len()).unwrap_or_default();
                     of.eq_ignore_ascii_case(name.as_bytes())
                         && memchr::memmem::find(line, value).is_some()
                 })
             })
     };
-    if echo.explains(&ours, &theirs) || all_added() {
-        return findings.suppress(Reason::Mirror);
+    if here.echo.explains(&ours, &theirs) || all_added() {
+        return here.findings.suppress(Reason::Mirror);
     }
-    let path = || (format!("line {}", at + 1).into(), "line".into());
+    let place = &here.place;
+    let path = || (place.line(at + 1), place.line_pattern());
     let side = |lines: &[&[u8]], text| (!lines.is_empty()).then_some(text);
-    findings.diverge(
+    here.findings.diverge(
         Kind::Body,
         path,
         Change::Text,

@@ -19,7 +19,14 @@ fn compared(
     let echo = Echo::new(Mirror::None, &request, &request);
     let mut reasons = Vec::new();
     let mut findings = Findings::new(&policy, "GET /", &mut reasons);
-    compare_skipping(primary.as_bytes(), shadow.as_bytes(), 0, &echo, &mut findings)?;
+    compare_skipping(
+        primary.as_bytes(),
+        shadow.as_bytes(),
+        &Place::default(),
+        0,
+        &echo,
+        &mut findings,
+    )?;
     let (divergences, suppressed) = findings.finish(&ReasonNames::default());
     Ok((written(&divergences), suppressed))
 }
@@ -32,7 +39,14 @@ fn compared_by_walking(primary: &str, shadow: &str) -> Result<Vec<String>, NotJs
     let mut reasons = Vec::new();
     let mut findings = Findings::new(&policy, "GET /", &mut reasons);
     let never = usize::MAX;
-    compare_skipping(primary.as_bytes(), shadow.as_bytes(), never, &echo, &mut findings)?;
+    compare_skipping(
+        primary.as_bytes(),
+        shadow.as_bytes(),
+        &Place::default(),
+        never,
+        &echo,
+        &mut findings,
+    )?;
     Ok(written(&findings.finish(&ReasonNames::default()).0))
 }
 
@@ -139,7 +153,7 @@ fn indices_are_stars_in_the_pattern() {
     let mut reasons = Vec::new();
     let mut findings = Findings::new(&policy, "GET /", &mut reasons);
     let texts = (br#"{"a":[{"b":1},{"b":1}]}"#, br#"{"a":[{"b":2},{"b":3}]}"#);
-    compare(texts.0, texts.1, &echo, &mut findings).unwrap();
+    compare(texts.0, texts.1, &Place::default(), &echo, &mut findings).unwrap();
     let (found, _) = findings.finish(&ReasonNames::default());
     assert_eq!([&*found[0].path, &*found[1].path], ["/a/0/b", "/a/1/b"]);
     assert_eq!([&*found[0].pattern, &*found[1].pattern], ["/a/*/b"; 2]);

@@ -1,0 +1,60 @@
+//! Where in a body a comparison is, and where what it finds goes.
+
+use super::echo::Echo;
+use super::findings::{Findings, Reason};
+use super::place::Place;
+use super::text;
+use crate::{Change, Kind};
+
+/// A place in two bodies that are compared.
+#[derive(Debug)]
+pub(super) struct Here<'h, 't, 'p, 'e> {
+    pub(super) place: Place<'t>,
+    pub(super) echo: &'h Echo<'e>,
+    pub(super) findings: &'h mut Findings<'p>,
+    /// What may still be compared by all its lines, over the whole body.
+    pub(super) texts: &'h mut text::Budget,
+    /// How many multipart contents it is in.
+    pub(super) nested: usize,
+}
+
+impl<'t, 'p, 'e> Here<'_, 't, 'p, 'e> {
+    /// The same, for texts that live shorter than what the place was read from.
+    pub(super) fn again(&mut self) -> Here<'_, 't, 'p, 'e> {
+        Here {
+            place: self.place.clone(),
+            echo: self.echo,
+            findings: self.findings,
+            texts: self.texts,
+            nested: self.nested,
+        }
+    }
+
+    /// Notes a difference here, unless a rule explains it, or a value echoes what the mirror
+    /// changed.
+    pub(super) fn differs(
+        &mut self,
+        change: Change,
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) {
+        let is_echo = || match (change, primary, shadow) {
+            (Change::Value, Some(ours), Some(theirs)) => self.echo.explains(ours, theirs),
+            (Change::Missing, Some(ours), _) => {
+                self.place.member().is_some_and(|name| self.echo.explains_missing(name, ours))
+            }
+            (Change::Added, _, Some(theirs)) => {
+                self.place.member().is_some_and(|name| self.echo.explains_added(name, theirs))
+            }
+            _ => false,
+        };
+        let reason = self.findings.rule_for_body(&self.place);
+        match reason.or_else(|| is_echo().then_some(Reason::Mirror)) {
+            Some(reason) => self.findings.suppress(reason),
+            None => {
+                let path = || (self.place.pointer(), self.place.pattern());
+                self.findings.diverge(Kind::Body, path, change, primary, shadow);
+            }
+        }
+    }
+}
