@@ -222,16 +222,14 @@ impl Redactor {
                 let name = path.split(['/', '[']).next().unwrap_or(path);
                 self.header(name, value)
             }
-            Kind::Body if self.path_is_secret(path) => match value {
+            Kind::Body if self.path_is_secret(path, value) => match value {
                 "null" | "true" | "false" => value.to_owned(),
                 secret => self.mask(unquoted(secret).as_ref()),
             },
             Kind::Body => {
                 let cut = value.len() + 4 > cut_bytes;
                 let value = if cut { without_last_word(value) } else { value };
-                let looks_like_json = value.starts_with(['{', '[', '"', '-'])
-                    || value.starts_with(|c: char| c.is_ascii_digit());
-                let mut redacted = looks_like_json
+                let mut redacted = looks_like_json(value)
                     .then(|| self.json(value, cut))
                     .flatten()
                     .unwrap_or_else(|| self.text(value).into_owned());
@@ -258,12 +256,17 @@ impl Redactor {
         is_secret_anywhere(&name) || self.members.contains(&name)
     }
 
-    /// Whether a member on the way of a JSON Pointer is secret.
-    fn path_is_secret(&self, path: &str) -> bool {
+    /// Whether something on the way of a JSON Pointer to `value` is secret: a member; a field of a
+    /// form, whose values are not written as JSON has them; or a header field of a part.
+    fn path_is_secret(&self, path: &str, value: &str) -> bool {
+        let is_secret = |name: &str| {
+            self.is_secret_member(name)
+                || !looks_like_json(value) && self.is_secret_parameter(name)
+                || name.strip_prefix('@').is_some_and(|field| self.is_secret_header(field))
+        };
         // RFC 6901 §3: `~1` is `/` and `~0` is `~`.
         path.strip_prefix('/').is_some_and(|path| {
-            path.split('/')
-                .any(|name| self.is_secret_member(&name.replace("~1", "/").replace("~0", "~")))
+            path.split('/').any(|name| is_secret(&name.replace("~1", "/").replace("~0", "~")))
         })
     }
 
@@ -284,6 +287,11 @@ fn plain(name: &str) -> String {
 
 fn is_secret_anywhere(plain: &str) -> bool {
     ENDS.iter().any(|end| plain.ends_with(end)) || PARTS.iter().any(|part| plain.contains(part))
+}
+
+/// Whether a value may be JSON, by its first byte.
+fn looks_like_json(value: &str) -> bool {
+    value.starts_with(['{', '[', '"', '-']) || value.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// A JSON string's content, so that it has the digest that it has elsewhere.
@@ -395,6 +403,24 @@ mod tests {
         assert!(
             r.divergence(Kind::Header, "set-cookie", "sid=hunter2", 1024).starts_with("«redacted:")
         );
+    }
+
+    #[test]
+    fn divergences_of_secret_form_fields_and_part_headers_show_no_value() {
+        let r = redactor();
+        let body = |path, value| r.divergence(Kind::Body, path, value, 1024);
+        for (path, value) in [
+            ("/code", "SplxlOBeZQQYbYS6WxSb"),
+            ("/pass/1", "hunter2"),
+            ("/api_token", "17"),
+            ("/login/password/line 2", "hunter2"),
+            ("/doc/@authorization", "Basic aHVudGVyMg=="),
+        ] {
+            assert!(body(path, value).starts_with("«redacted:"), "{path}");
+        }
+        assert_eq!(body("/code", "404"), "404", "as JSON has it: most are no secrets");
+        assert_eq!(body("/code", "\"out_of_stock\""), "\"out_of_stock\"");
+        assert_eq!(body("/doc/@content-type", "text/plain"), "text/plain");
     }
 
     #[test]
