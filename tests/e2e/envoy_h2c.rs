@@ -50,6 +50,13 @@ fn posted_bodies_and_trailers_over_h2c_are_equal_where_nothing_was_injected() {
         assert!(answer.status == 200 && answer.body == sent, "{} is not echoed", ask.path);
     }
     let finished = stage.finish();
+    let incomparable = report::counts(&report::service(&finished.report)["pairs"]["incomparable"]);
+    assert_eq!(
+        incomparable,
+        BTreeMap::new(),
+        "{:#?}",
+        report::service(&finished.report)["capture"]
+    );
     let all = asks.len() as u64;
     for leg in ["primary", "shadow"] {
         let compared = BTreeMap::from([("compared".into(), all)]);
@@ -73,7 +80,7 @@ fn a_trailer_that_differs_is_found_and_nothing_else() {
     let finished = stage.finish();
     let report = &finished.report;
     let incomparable = report::counts(&report::service(report)["pairs"]["incomparable"]);
-    assert_eq!(incomparable, BTreeMap::new());
+    assert_eq!(incomparable, BTreeMap::new(), "{:#?}", report::service(report)["capture"]);
     let all = BTreeMap::from([("compared".into(), asks.len() as u64)]);
     assert_eq!(report::outcomes(report, "primary"), all);
     assert_eq!(report::outcomes(report, "shadow"), all);
