@@ -20,7 +20,7 @@ fn what_was_captured_before_sigterm_is_stored() {
     for _ in 0..5 {
         let (to, copy) = (primary.address(), shadow.address());
         let daemon = Daemon::start(&Place::Host, &["lo"], "", to, copy);
-        let answers = drive(&Place::Host, to, &asks, 8);
+        let answers = drive(&Place::Host, to, &asks, 8).answers;
         let report = daemon.stop().plain_report();
         assert!(answers.iter().all(|answer| answer.status == 200));
         assert_accounts_close(&report);

@@ -12,6 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::place::Place;
@@ -68,20 +69,30 @@ pub(crate) struct Answer {
     pub(crate) latency: Duration,
 }
 
-/// Sends every request to `address` from `place`, at most `connections` at a time, and gives the
-/// answers in the requests' order. An answer that does not come fails the test.
+/// What came of driving requests: the answers in the requests' order, and the connections, still
+/// open. A proxy gives up what it is still doing for a client that goes away, were it only to wait
+/// for the trailers of an answer that the client has: drop this once nothing is under way.
+pub(crate) struct Driven {
+    pub(crate) answers: Vec<Answer>,
+    _senders: Vec<SendRequest<Body>>,
+    _runtime: Runtime,
+}
+
+/// Sends every request to `address` from `place`, at most `connections` at a time. An answer that
+/// does not come fails the test.
 pub(crate) fn drive(
     place: &Place,
     address: SocketAddr,
     asks: &[Ask],
     connections: usize,
-) -> Vec<Answer> {
+) -> Driven {
     place.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime needs only memory and an epoll descriptor");
-        runtime.block_on(drive_all(address, Arc::from(asks), connections))
+        let (answers, senders) = runtime.block_on(drive_all(address, Arc::from(asks), connections));
+        Driven { answers, _senders: senders, _runtime: runtime }
     })
 }
 
@@ -97,7 +108,11 @@ pub(crate) fn try_get(place: &Place, address: SocketAddr, path: &str) -> Option<
     })
 }
 
-async fn drive_all(address: SocketAddr, asks: Arc<[Ask]>, connections: usize) -> Vec<Answer> {
+async fn drive_all(
+    address: SocketAddr,
+    asks: Arc<[Ask]>,
+    connections: usize,
+) -> (Vec<Answer>, Vec<SendRequest<Body>>) {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..connections.min(asks.len()) {
@@ -109,7 +124,7 @@ async fn drive_all(address: SocketAddr, asks: Arc<[Ask]>, connections: usize) ->
             let mut answers = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(ask) = asks.get(index) else { return answers };
+                let Some(ask) = asks.get(index) else { return (answers, sender) };
                 let answer = send(&mut sender, ask, address)
                     .await
                     .unwrap_or_else(|e| panic!("{} {}: {e}", ask.method, ask.path));
@@ -117,9 +132,10 @@ async fn drive_all(address: SocketAddr, asks: Arc<[Ask]>, connections: usize) ->
             }
         });
     }
-    let mut answers: Vec<_> = workers.join_all().await.into_iter().flatten().collect();
+    let (answers, senders): (Vec<_>, Vec<_>) = workers.join_all().await.into_iter().unzip();
+    let mut answers = answers.into_iter().flatten().collect::<Vec<_>>();
     answers.sort_by_key(|&(index, _)| index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    (answers.into_iter().map(|(_, answer)| answer).collect(), senders)
 }
 
 type Body = BoxBody<Bytes, std::convert::Infallible>;

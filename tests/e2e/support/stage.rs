@@ -127,8 +127,8 @@ impl Stage {
     /// Sends `asks` through Envoy, checks that the primary answered each of them, waits until
     /// their copies have ended too, and gives the answers.
     pub(crate) fn play(&mut self, asks: &[Ask]) -> Vec<Answer> {
-        let answers = drive(&self.client, self.envoy.address(), asks, CONNECTIONS);
-        for (ask, answer) in asks.iter().zip(&answers) {
+        let driven = drive(&self.client, self.envoy.address(), asks, CONNECTIONS);
+        for (ask, answer) in asks.iter().zip(&driven.answers) {
             assert_eq!(
                 answer.backend.as_deref(),
                 Some(Version::Primary.name()),
@@ -138,7 +138,7 @@ impl Stage {
             );
         }
         self.envoy.settle();
-        answers
+        driven.answers
     }
 
     /// Ends the run and gives what came of it, with the checks that hold for every run.
