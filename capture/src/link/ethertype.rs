@@ -9,6 +9,13 @@ pub(super) const IPV4: Next = Next::EtherType(0x0800);
 /// IPv6 comes next.
 pub(super) const IPV6: Next = Next::EtherType(0x86dd);
 
+/// The IP packet right behind an Ethernet header, where there is one.
+pub(super) fn ip_in_ethernet(frame: Frame<'_>) -> Option<Frame<'_>> {
+    let (header, rest) = frame.split(14).ok()?;
+    let next = Next::EtherType(u16_at(header, 12));
+    matches!(next, IPV4 | IPV6).then_some(rest)
+}
+
 /// Goes on to the protocol that `ethertype` names.
 pub(super) fn payload(ethertype: u16, frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
     match ethertype {

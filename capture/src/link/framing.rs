@@ -2,7 +2,7 @@
 
 use super::frame::{Frame, u16_at, u32_at};
 use super::llc::llc;
-use super::{LinkType, Next, Refused, TRUNCATED, ethertype, wireless};
+use super::{LinkType, Next, Refused, TRUNCATED, wireless};
 
 /// Reads the link header of a packet of type `link`.
 pub(super) fn start(link: LinkType, frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
@@ -35,13 +35,6 @@ pub(super) fn ethernet(frame: Frame<'_>) -> Result<(Next, Frame<'_>), Refused> {
         0..=1500 => llc(rest),
         ethertype => Ok((Next::EtherType(ethertype), rest)),
     }
-}
-
-/// The IP packet right behind an Ethernet header, where there is one.
-pub(super) fn ip_in_ethernet(frame: Frame<'_>) -> Option<Frame<'_>> {
-    let (header, rest) = frame.split(14).ok()?;
-    let next = Next::EtherType(u16_at(header, 12));
-    matches!(next, ethertype::IPV4 | ethertype::IPV6).then_some(rest)
 }
 
 /// Packet type (2), ARPHRD (2), address length (2), address (8), protocol (2).

@@ -157,7 +157,7 @@ fn plain<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     let frame = Frame::of_packet(packet);
     // Without a detour over what else there is.
     if packet.link == LinkType::Ethernet {
-        return network::plain(packet.at, framing::ip_in_ethernet(frame)?);
+        return network::plain(packet.at, ethertype::ip_in_ethernet(frame)?);
     }
     match framing::start(packet.link, frame).ok()? {
         (Next::Ip | ethertype::IPV4 | ethertype::IPV6, frame) => network::plain(packet.at, frame),

@@ -1,4 +1,4 @@
-//! Bodies of responses: the same bytes, or contents to be compared.
+//! Bodies of responses: the same bytes, or contents compared by what they are.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use capture::body::{DecodeError, decode};
 use super::content::{Content, Format};
 use super::echo::Echo;
 use super::findings::Findings;
-use super::here::Here;
+use super::here::{Here, TextBudget};
 use super::place::Place;
-use super::{binary, content, text};
-use crate::Incomparable;
+use super::{binary, charset, form, json, multipart, text};
+use crate::{Change, Incomparable};
 
 /// Decoded bytes of one body. Larger ones are not compared ([`Incomparable::BodyOverCap`]).
 const DECODED_BYTES: u64 = 16 << 20;
@@ -35,7 +35,7 @@ pub(super) fn compare(
     if same_coding && primary.body.same_bytes(&shadow.body) {
         return Ok(());
     }
-    let mut texts = text::Budget::default();
+    let mut texts = TextBudget::default();
     let mut here = Here { place: Place::default(), echo, findings, texts: &mut texts, nested: 0 };
     let kept = (primary.body.kept(), shadow.body.kept());
     let lens = (primary.body.len(), shadow.body.len());
@@ -65,9 +65,67 @@ pub(super) fn compare(
         _ => return Err(Incomparable::Undecodable),
     };
     if ours != theirs {
-        content::compare(content(primary, &ours), content(shadow, &theirs), &mut here);
+        contents(content(primary, &ours), content(shadow, &theirs), &mut here);
     }
     Ok(())
+}
+
+/// Compares two contents that are not the same bytes and adds to what is found.
+pub(super) fn contents<'t>(
+    primary: Content<'t>,
+    shadow: Content<'t>,
+    here: &mut Here<'_, 't, '_, '_>,
+) {
+    let media = (primary.media_type(), shadow.media_type());
+    let same_media = match media {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (one, other) => one == other,
+    };
+    if !same_media {
+        return here.differs(Change::ContentType, media.0, media.1);
+    }
+    let format = media.0.map(Format::by_name);
+    match format {
+        Some(Format::Binary) => return bytes(primary, shadow, here),
+        Some(Format::Multipart) => {
+            if multipart::compare(primary, shadow, contents, here).is_err() {
+                bytes(primary, shadow, here);
+            }
+            return;
+        }
+        // Its charset is that of its fields.
+        Some(Format::Form) if form::compare(primary, shadow, here).is_ok() => return,
+        _ => {}
+    }
+    let decoded = charset::decoded(primary, shadow);
+    let (ours, theirs) = match &decoded {
+        Some((ours, theirs)) if ours == theirs => return,
+        Some((ours, theirs)) => (&**ours, &**theirs),
+        None => (primary.bytes, shadow.bytes),
+    };
+    let here = &mut here.again();
+    let format =
+        format.unwrap_or_else(|| Format::by_content(ours).max_with(Format::by_content(theirs)));
+    match format {
+        Format::Binary => bytes(primary, shadow, here),
+        Format::Json
+            if json::compare(ours, theirs, &here.place, here.echo, here.findings).is_ok() => {}
+        // A part of one line is the value of a field.
+        _ if !here.place.0.is_empty() && is_line(ours) && is_line(theirs) => {
+            here.differs(Change::Value, Some(ours), Some(theirs));
+        }
+        // What says it is JSON or a form and is none is compared as the text that it is.
+        _ => text::compare(ours, theirs, here),
+    }
+}
+
+fn is_line(text: &[u8]) -> bool {
+    memchr::memchr(b'\n', text).is_none()
+}
+
+fn bytes(primary: Content<'_>, shadow: Content<'_>, here: &mut Here<'_, '_, '_, '_>) {
+    let (ours, theirs) = (primary.bytes, shadow.bytes);
+    binary::compare(ours, theirs, (ours.len() as u64, theirs.len() as u64), here);
 }
 
 /// `bytes`, said to be what the body of `response` is.

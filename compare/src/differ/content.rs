@@ -1,8 +1,6 @@
-//! Contents compared by what they are: a body, or a part of one.
+//! Contents, a body or a part of one, and what they are said to be.
 
-use super::here::Here;
-use super::{binary, charset, form, json, multipart, parameters, text};
-use crate::Change;
+use super::parameters;
 
 /// Bytes, content coding removed, and what is said of them.
 #[derive(Clone, Copy, Debug)]
@@ -20,64 +18,6 @@ pub(super) enum Format {
     Multipart,
     Text,
     Binary,
-}
-
-/// Compares two contents that are not the same bytes and adds to what is found.
-pub(super) fn compare<'t>(
-    primary: Content<'t>,
-    shadow: Content<'t>,
-    here: &mut Here<'_, 't, '_, '_>,
-) {
-    let media = (primary.media_type(), shadow.media_type());
-    let same_media = match media {
-        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-        (one, other) => one == other,
-    };
-    if !same_media {
-        return here.differs(Change::ContentType, media.0, media.1);
-    }
-    let format = media.0.map(Format::by_name);
-    match format {
-        Some(Format::Binary) => return bytes(primary, shadow, here),
-        Some(Format::Multipart) => {
-            if multipart::compare(primary, shadow, here).is_err() {
-                bytes(primary, shadow, here);
-            }
-            return;
-        }
-        // Its charset is that of its fields.
-        Some(Format::Form) if form::compare(primary, shadow, here).is_ok() => return,
-        _ => {}
-    }
-    let decoded = charset::decoded(primary, shadow);
-    let (ours, theirs) = match &decoded {
-        Some((ours, theirs)) if ours == theirs => return,
-        Some((ours, theirs)) => (&**ours, &**theirs),
-        None => (primary.bytes, shadow.bytes),
-    };
-    let here = &mut here.again();
-    let format =
-        format.unwrap_or_else(|| Format::by_content(ours).max_with(Format::by_content(theirs)));
-    match format {
-        Format::Binary => bytes(primary, shadow, here),
-        Format::Json
-            if json::compare(ours, theirs, &here.place, here.echo, here.findings).is_ok() => {}
-        // A part of one line is the value of a field.
-        _ if !here.place.0.is_empty() && is_line(ours) && is_line(theirs) => {
-            here.differs(Change::Value, Some(ours), Some(theirs));
-        }
-        // What says it is JSON or a form and is none is compared as the text that it is.
-        _ => text::compare(ours, theirs, here),
-    }
-}
-
-fn is_line(text: &[u8]) -> bool {
-    memchr::memchr(b'\n', text).is_none()
-}
-
-fn bytes(primary: Content<'_>, shadow: Content<'_>, here: &mut Here<'_, '_, '_, '_>) {
-    let (ours, theirs) = (primary.bytes, shadow.bytes);
-    binary::compare(ours, theirs, (ours.len() as u64, theirs.len() as u64), here);
 }
 
 impl<'t> Content<'t> {
@@ -127,7 +67,7 @@ impl Format {
     }
 
     /// The format of a content that has no type.
-    fn by_content(bytes: &[u8]) -> Self {
+    pub(super) fn by_content(bytes: &[u8]) -> Self {
         match bytes.trim_ascii_start().first() {
             Some(b'{' | b'[') => Self::Json,
             _ if !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok() => Self::Text,
@@ -136,7 +76,7 @@ impl Format {
     }
 
     /// The format in which both can be read.
-    fn max_with(self, other: Self) -> Self {
+    pub(super) fn max_with(self, other: Self) -> Self {
         match (self, other) {
             _ if self == other => self,
             (Self::Binary, _) | (_, Self::Binary) => Self::Binary,

@@ -3,8 +3,33 @@
 use super::echo::Echo;
 use super::findings::{Findings, Reason};
 use super::place::Place;
-use super::text;
 use crate::{Change, Kind};
+
+/// What may still be compared by all its lines: lines and bytes a side, over all the texts that a
+/// body has in its parts. Of what is beyond, only the first line that differs is reported: the work
+/// of a comparison grows with the product of lines and differences. Default 2_000 lines, 64 KiB.
+#[derive(Debug)]
+pub(super) struct TextBudget {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Default for TextBudget {
+    fn default() -> Self {
+        Self { lines: 2_000, bytes: 64 << 10 }
+    }
+}
+
+impl TextBudget {
+    /// Takes that much, if it is there.
+    pub(super) fn take(&mut self, lines: usize, bytes: usize) -> bool {
+        let left = self.lines.checked_sub(lines).zip(self.bytes.checked_sub(bytes));
+        if let Some((lines, bytes)) = left {
+            *self = Self { lines, bytes };
+        }
+        left.is_some()
+    }
+}
 
 /// A place in two bodies that are compared.
 #[derive(Debug)]
@@ -13,7 +38,7 @@ pub(super) struct Here<'h, 't, 'p, 'e> {
     pub(super) echo: &'h Echo<'e>,
     pub(super) findings: &'h mut Findings<'p>,
     /// What may still be compared by all its lines, over the whole body.
-    pub(super) texts: &'h mut text::Budget,
+    pub(super) texts: &'h mut TextBudget,
     /// How many multipart contents it is in.
     pub(super) nested: usize,
 }

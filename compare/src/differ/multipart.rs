@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use super::content::{self, Content, Format};
+use super::content::{Content, Format};
 use super::here::Here;
 use super::named::{Named, by_name, in_order};
 use super::parameters::{self, Parameters};
@@ -59,13 +59,18 @@ enum Parts<'t> {
     TooMany(&'static str),
 }
 
-/// Compares two multipart contents of one media type and adds to what is found.
+/// Compares the contents of two parts that are not the same bytes.
+pub(super) type Contents = for<'t> fn(Content<'t>, Content<'t>, &mut Here<'_, 't, '_, '_>);
+
+/// Compares two multipart contents of one media type, their parts by `contents`, and adds to what
+/// is found.
 ///
 /// # Errors
 /// One of them is not put together as it should be; nothing was added.
 pub(super) fn compare<'t>(
     primary: Content<'t>,
     shadow: Content<'t>,
+    contents: Contents,
     here: &mut Here<'_, 't, '_, '_>,
 ) -> Result<(), Malformed> {
     if here.nested == DEPTH {
@@ -82,10 +87,20 @@ pub(super) fn compare<'t>(
     };
     let here = &mut Here { nested: here.nested + 1, ..here.again() };
     if is_form_data(primary) {
-        by_name(&ours, &theirs, here, |part| part.body, compare_parts);
+        by_name(
+            &ours,
+            &theirs,
+            here,
+            |part| part.body,
+            |ours, theirs, here| {
+                compare_parts(ours, theirs, contents, here);
+            },
+        );
     } else {
         let (ours, theirs): (Vec<_>, Vec<_>) = (values(&ours), values(&theirs));
-        in_order(&ours, &theirs, here, compare_parts);
+        in_order(&ours, &theirs, here, |ours, theirs, here| {
+            compare_parts(ours, theirs, contents, here);
+        });
     }
     Ok(())
 }
@@ -99,7 +114,12 @@ pub(super) fn same_but_for_boundary(primary: &[u8], shadow: &[u8]) -> bool {
         && without_boundary(primary) == without_boundary(shadow)
 }
 
-fn compare_parts<'t>(primary: &Part<'t>, shadow: &Part<'t>, here: &mut Here<'_, 't, '_, '_>) {
+fn compare_parts<'t>(
+    primary: &Part<'t>,
+    shadow: &Part<'t>,
+    contents: Contents,
+    here: &mut Here<'_, 't, '_, '_>,
+) {
     by_name(
         &primary.fields,
         &shadow.fields,
@@ -112,7 +132,7 @@ fn compare_parts<'t>(primary: &Part<'t>, shadow: &Part<'t>, here: &mut Here<'_, 
         },
     );
     if primary.body != shadow.body {
-        content::compare(primary.content(), shadow.content(), &mut here.again());
+        contents(primary.content(), shadow.content(), &mut here.again());
     }
 }
 

@@ -7,32 +7,6 @@ use super::here::Here;
 use super::prefix::common_prefix;
 use crate::{Change, Kind};
 
-/// What may still be compared by all its lines: lines and bytes a side, over all the texts that a
-/// body has in its parts. Of what is beyond, only the first line that differs is reported: the work
-/// of a comparison grows with the product of lines and differences. Default 2_000 lines, 64 KiB.
-#[derive(Debug)]
-pub(super) struct Budget {
-    lines: usize,
-    bytes: usize,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self { lines: 2_000, bytes: 64 << 10 }
-    }
-}
-
-impl Budget {
-    /// Takes that much, if it is there.
-    fn take(&mut self, lines: usize, bytes: usize) -> bool {
-        let left = self.lines.checked_sub(lines).zip(self.bytes.checked_sub(bytes));
-        if let Some((lines, bytes)) = left {
-            *self = Self { lines, bytes };
-        }
-        left.is_some()
-    }
-}
-
 /// Compares two texts that are not the same and adds to what is found: one divergence for each run
 /// of lines that differ, at the primary's line number.
 pub(super) fn compare(primary: &[u8], shadow: &[u8], here: &mut Here<'_, '_, '_, '_>) {

@@ -3,8 +3,8 @@
 use super::*;
 use crate::differ::echo::Echo;
 use crate::differ::findings::{Findings, ReasonNames};
+use crate::differ::here::TextBudget;
 use crate::differ::place::Place;
-use crate::differ::text;
 use crate::sample::{Sample, written};
 use crate::{Divergence, Mirror, ServicePolicy, Suppressed};
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn compared(
     let echo = Echo::new(Mirror::Envoy, &requests.0, &requests.1);
     let mut reasons = Vec::new();
     let mut findings = Findings::new(&policy, "GET /", &mut reasons);
-    let mut texts = text::Budget::default();
+    let mut texts = TextBudget::default();
     let place = Place::default();
     let mut here =
         Here { place, echo: &echo, findings: &mut findings, texts: &mut texts, nested: 0 };

@@ -1,10 +1,11 @@
 //! Claims about comparing multipart contents.
 
 use super::*;
+use crate::differ::body;
 use crate::differ::echo::Echo;
 use crate::differ::findings::{Findings, ReasonNames};
+use crate::differ::here::TextBudget;
 use crate::differ::place::Place;
-use crate::differ::text;
 use crate::sample::{Sample, written};
 use crate::{Divergence, Mirror, ServicePolicy, Suppressed};
 use proptest::prelude::*;
@@ -24,7 +25,7 @@ fn compared_as(
     let echo = Echo::new(Mirror::Envoy, &ours, &theirs);
     let mut reasons = Vec::new();
     let mut findings = Findings::new(&policy, "GET /", &mut reasons);
-    let mut texts = text::Budget::default();
+    let mut texts = TextBudget::default();
     let mut here = Here {
         place: Place::default(),
         echo: &echo,
@@ -34,7 +35,7 @@ fn compared_as(
     };
     let ours = Content { content_type: Some(types.0.as_bytes()), bytes: primary };
     let theirs = Content { content_type: Some(types.1.as_bytes()), bytes: shadow };
-    compare(ours, theirs, &mut here)?;
+    compare(ours, theirs, body::contents, &mut here)?;
     Ok(findings.finish(&ReasonNames::default()))
 }
 
