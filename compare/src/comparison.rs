@@ -98,6 +98,12 @@ pub enum Change {
     Type,
     /// An array of another length.
     Length,
+    /// The same elements in another order.
+    Order,
+    /// A value that varies by itself, in a form that it never has on the primary.
+    Format,
+    /// Something differs, and looking closer would have cost too much.
+    Coarse,
     /// Text that differs.
     Text,
     /// Bytes that differ.
@@ -118,6 +124,9 @@ impl Change {
             Self::Added => "added",
             Self::Type => "type",
             Self::Length => "length",
+            Self::Order => "order",
+            Self::Format => "format",
+            Self::Coarse => "coarse",
             Self::Text => "text",
             Self::Binary => "binary",
             Self::ContentType => "content_type",

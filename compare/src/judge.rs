@@ -10,7 +10,7 @@ use crate::endpoint::Endpoints;
 use crate::key::{Key, pair_id};
 use crate::pairing::{Keyed, Paired, Pairer};
 use crate::rollup::Rollups;
-use crate::{Comparison, Outcome, Policy, Rollup, ShedReason, Verdict};
+use crate::{Comparison, NoiseNews, Outcome, Policy, Rollup, ShedReason, Verdict};
 
 /// Exchanges in, comparisons out. Reads no clock.
 ///
@@ -34,6 +34,8 @@ pub enum Judged {
     Pair(Box<Comparison>),
     /// An exchange ended without a pair.
     Unpaired(Box<Unpaired>),
+    /// What is noise has changed.
+    Noise(Box<NoiseNews>),
 }
 
 /// An exchange that ended without a pair.
@@ -252,6 +254,7 @@ mod tests {
                     vec![(Leg::Primary, outcome.as_str()), (Leg::Shadow, outcome.as_str())]
                 }
                 Judged::Unpaired(alone) => vec![(alone.leg, alone.outcome.as_str())],
+                Judged::Noise(_) => Vec::new(),
             })
             .collect()
     }
@@ -539,6 +542,7 @@ mod tests {
                         }
                     }
                     Judged::Unpaired(alone) => prop_assert!(starts.insert(alone.start)),
+                    Judged::Noise(_) => {}
                 }
             }
         }
