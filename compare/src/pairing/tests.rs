@@ -163,6 +163,54 @@ fn the_pair_takes_the_last_attempt_of_a_retried_primary() {
 }
 
 #[test]
+fn a_status_that_proxies_try_again_waits_for_the_attempt_after_it() {
+    for status in [409, 429, 500] {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 10, 20).status(status).primary());
+        bench.push(sample("a", 11, 30).shadow());
+        assert_eq!(bench.came_to(), [""; 0], "{status}");
+        bench.push(sample("a", 40, 50).primary());
+        assert_eq!(bench.at_end(), ["retried P10", "pair P40 S11"], "{status}");
+    }
+    let mut bench = Bench::new();
+    bench.push(sample("a", 10, 20).status(404).primary());
+    bench.push(sample("a", 11, 30).shadow());
+    assert_eq!(bench.came_to(), ["pair P10 S11"]);
+}
+
+#[test]
+fn of_a_hedged_primary_the_pair_takes_the_attempt_that_the_client_got() {
+    let cut = |start, end| sample("a", start, end).unanswered(Evidence::Reset).primary();
+    // The second attempt answers first: the first is reset, and ends before or after the pair.
+    let mut bench = Bench::new();
+    bench.push(sample("a", 11, 90).shadow());
+    bench.push(cut(10, 70));
+    bench.push(sample("a", 40, 70).primary());
+    assert_eq!(bench.at_end(), ["retried P10", "pair P40 S11"]);
+    let mut bench = Bench::new();
+    bench.push(sample("a", 11, 60).shadow());
+    bench.push(sample("a", 40, 70).primary());
+    assert_eq!(bench.came_to(), ["pair P40 S11"]);
+    bench.push(cut(10, 71));
+    assert_eq!(bench.at_end(), ["retried P10"]);
+    // The first attempt answers after all.
+    let mut bench = Bench::new();
+    bench.push(sample("a", 11, 60).shadow());
+    bench.push(cut(40, 70));
+    bench.push(sample("a", 10, 70).primary());
+    assert_eq!(bench.at_end(), ["retried P40", "pair P10 S11"]);
+}
+
+#[test]
+fn a_call_that_was_cut_off_on_its_own_is_no_loser_of_a_hedge() {
+    let mut bench = Bench::new();
+    bench.push(sample("a", 10, 20).primary());
+    bench.push(sample("a", 11, 21).shadow());
+    bench.push(sample("a", 60, 70).unanswered(Evidence::Reset).primary());
+    assert_eq!(bench.at_end(), ["pair P10 S11", "unmirrored P60"]);
+}
+
+#[test]
 fn attempts_that_all_fail_leave_the_last_for_the_pair() {
     let mut bench = Bench::new();
     bench.push(sample("a", 11, 15).status(503).shadow());
