@@ -13,7 +13,8 @@
 //!   of a hedge: one without a whole answer beside one that the client got. The others pair in
 //!   order of their start.
 //! - What finds no partner within the window is `Unmirrored`, `PrimaryMissing`, or, where its
-//!   key has been paired lately, `Duplicate` or `Retried`.
+//!   key has been paired lately, `Duplicate` or `Retried`, or, where the other leg had been given up
+//!   lately, `Late`.
 //! - What was shed, here or before it got here, takes its partner with it.
 //!
 //! Invariants: what was pushed leaves exactly once; at most `Window::exchanges` and
@@ -139,6 +140,8 @@ pub(crate) struct Pairer {
     bytes: usize,
     /// Start and end of the primary of the pair that was last made with a key.
     paired: Recent<(Timestamp, Timestamp)>,
+    /// Legs that were given up without a partner, by key.
+    given_up: Recent<Leg>,
     /// Keys that were shed.
     shed: Recent<ShedReason>,
     latest: Timestamp,
@@ -157,6 +160,7 @@ impl Pairer {
             waiting: 0,
             bytes: 0,
             paired: Recent::new(window.time, window.exchanges),
+            given_up: Recent::new(window.time, window.exchanges),
             shed: Recent::new(window.time, window.exchanges),
             latest: Timestamp::ZERO,
             done: VecDeque::new(),
@@ -240,6 +244,7 @@ impl Pairer {
         }
         self.latest = self.latest.max(now);
         self.paired.expire(now);
+        self.given_up.expire(now);
         self.shed.expire(now);
         while let Some((slot, keyed)) = self.oldest() {
             if keyed.exchange.timing.end() + self.window.time > now {
@@ -412,10 +417,20 @@ impl Pairer {
                 Outcome::Duplicate
             }
             (Leg::Primary, Some(paired)) if lost_hedge(keyed, paired) => Outcome::Retried,
-            (Leg::Primary, _) => Outcome::Unmirrored,
+            (Leg::Primary, _) => self.given_up(keyed, Outcome::Unmirrored),
             (_, Some(_)) => Outcome::Duplicate,
-            (_, None) => Outcome::PrimaryMissing,
+            (_, None) => self.given_up(keyed, Outcome::PrimaryMissing),
         }
+    }
+
+    /// `outcome`, unless its partner was given up before it ended.
+    fn given_up(&mut self, keyed: &Keyed, outcome: Outcome) -> Outcome {
+        let hash = keyed.digest.hash();
+        if self.given_up.get(hash).is_some_and(|leg| leg != keyed.leg) {
+            return Outcome::Late;
+        }
+        self.given_up.insert(hash, keyed.leg);
+        outcome
     }
 
     fn pair(&mut self, one: Keyed, other: Keyed) {

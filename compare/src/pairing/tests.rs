@@ -88,6 +88,19 @@ fn what_finds_no_partner_ends_when_the_window_has_passed_since_its_end() {
 }
 
 #[test]
+fn a_leg_that_comes_after_the_other_was_given_up_is_late() {
+    let mut bench = Bench::new();
+    bench.push(sample("a", 10, 20).primary());
+    bench.push(sample("b", 10, 20).shadow());
+    bench.0.expire(at_ms(40_000));
+    assert_eq!(bench.came_to(), ["unmirrored P10", "primary_missing S10"]);
+    bench.push(sample("a", 11, 41_000).shadow());
+    bench.push(sample("b", 11, 41_000).primary());
+    bench.push(sample("c", 11, 41_000).shadow());
+    assert_eq!(bench.at_end(), ["late S11", "late P11", "primary_missing S11"]);
+}
+
+#[test]
 fn of_calls_under_one_id_those_that_began_together_are_paired() {
     let mut bench = Bench::new();
     for start in [10, 20, 30] {

@@ -56,7 +56,7 @@ fn document(n: u32, rng: &mut Rng) -> Value {
         "sku": format!("SKU-{n:08}"),
         "name": sentence(3),
         "description": sentence(24),
-        "available": n % 3 != 0,
+        "available": !n.is_multiple_of(3),
         "price": { "amount": n % 100_000, "currency": "EUR", "tax": 0.19 },
         "tags": [sentence(1), sentence(1), sentence(1), sentence(1)],
         "dimensions": { "width": 12.5, "height": 3.25, "depth": 40, "unit": "cm" },
