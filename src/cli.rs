@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use capture::Timestamp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use compare::{Extractor, Mirror, Scope};
+use compare::{Extractor, Mirror, Rule};
 
 use crate::config::{self, Address, DEFAULT_STORE};
 
@@ -110,7 +110,7 @@ pub(crate) struct AnalyzeArgs {
     /// Differences to leave out: header:NAME or body:/PATH ('*' is one level, '**' any); may be
     /// repeated
     #[arg(long = "ignore", value_name = "SCOPE")]
-    pub(crate) ignore: Vec<Scope>,
+    pub(crate) ignore: Vec<Rule>,
     /// Keep what was judged in this file, for 'report' and 'show'
     #[arg(long, value_name = "PATH", value_parser = config::store_path)]
     pub(crate) store: Option<PathBuf>,

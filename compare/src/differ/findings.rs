@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::signature::signature;
-use crate::{Change, Divergence, Kind, Scope, ServicePolicy, Suppressed};
+use capture::Timestamp;
 
+use crate::signature::signature;
+use crate::{Action, Change, Divergence, Kind, Normaliser, Scope, ServicePolicy, Suppressed};
+
+use super::bare::bare;
 use super::place::{Place, cut};
 
 /// Divergences listed for one pair. What is beyond is one [`Change::More`] that counts them.
 const LISTED: usize = 64;
 
 /// Bytes of a value that is reported.
-const VALUE_BYTES: usize = 1024;
+pub(super) const VALUE_BYTES: usize = 1024;
 
 /// Why a difference is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +32,10 @@ pub(super) enum Reason {
     ContentEncoding,
     /// The response echoes what the mirroring proxy changed in the request.
     Mirror,
+    /// Said to be JSON and is none on either leg, or is nested too deep: compared as text.
+    NotJson,
+    /// A charset that is not known: the bytes are compared as sent.
+    CharsetUnknown,
 }
 
 /// The names that reasons other than configured rules are counted under.
@@ -40,6 +47,8 @@ pub(super) struct ReasonNames {
     content_encoding: Arc<str>,
     /// By `Mirror as usize`.
     mirrors: [Arc<str>; crate::Mirror::ALL.len()],
+    not_json: Arc<str>,
+    charset_unknown: Arc<str>,
 }
 
 impl Default for ReasonNames {
@@ -50,6 +59,8 @@ impl Default for ReasonNames {
             content_length: "builtin:content-length".into(),
             content_encoding: "builtin:content-encoding".into(),
             mirrors: crate::Mirror::ALL.map(|mirror| format!("profile:{mirror}").into()),
+            not_json: "note:not-json".into(),
+            charset_unknown: "note:charset-unknown".into(),
         }
     }
 }
@@ -74,6 +85,8 @@ impl Mark {
 pub(super) struct Findings<'p> {
     policy: &'p ServicePolicy,
     endpoint: &'p str,
+    /// When the pair began.
+    start: Timestamp,
     divergences: Vec<Divergence>,
     /// How many are not listed, and of which kind the first of them is.
     beyond: u64,
@@ -86,12 +99,14 @@ impl<'p> Findings<'p> {
     pub(super) fn new(
         policy: &'p ServicePolicy,
         endpoint: &'p str,
+        start: Timestamp,
         reasons: &'p mut Vec<Reason>,
     ) -> Self {
         reasons.clear();
         Self {
             policy,
             endpoint,
+            start,
             divergences: Vec::new(),
             beyond: 0,
             beyond_kind: Kind::Body,
@@ -99,22 +114,75 @@ impl<'p> Findings<'p> {
         }
     }
 
-    /// The first rule that covers the header or trailer field of this lower-case name.
-    pub(super) fn rule_for_field(&self, name: &[u8]) -> Option<Reason> {
-        self.rule(|scope| matches!(scope, Scope::Header(of) if of.as_bytes() == name))
+    /// The first rule that explains this change of the status.
+    pub(super) fn explain_status(&self, primary: &[u8], shadow: &[u8]) -> Option<Reason> {
+        self.rule(|scope, action| {
+            *scope == Scope::Status
+                && action.explains(Kind::Status, Change::Value, Some(primary), Some(shadow))
+        })
     }
 
-    /// The first rule that covers this place in the body. The empty place is the whole of it, in
-    /// any format.
-    pub(super) fn rule_for_body(&self, place: &Place<'_>) -> Option<Reason> {
-        self.rule(|scope| matches!(scope, Scope::Body(of) if place.is_covered_by(of)))
+    /// The first rule that explains a difference in the header or trailer field of this lower-case
+    /// name, which is reported at `path`.
+    pub(super) fn explain_field(
+        &self,
+        kind: Kind,
+        (name, path): (&[u8], &[u8]),
+        change: Change,
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) -> Option<Reason> {
+        self.rule(|scope, action| {
+            scope.covers_field(kind, name, path) && action.explains(kind, change, primary, shadow)
+        })
     }
 
-    fn rule(&self, covers: impl Fn(&Scope) -> bool) -> Option<Reason> {
+    /// The first rule that explains a difference at this place in the body. The empty place is the
+    /// whole of it, in any format.
+    pub(super) fn explain_place(
+        &self,
+        place: &Place<'_>,
+        change: Change,
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) -> Option<Reason> {
+        self.rule(|scope, action| {
+            place.is_covered_by(scope) && explains_bare(action, change, primary, shadow)
+        })
+    }
+
+    /// The first rule that says how the array at this place is compared.
+    pub(super) fn arrangement(&self, place: &Place<'_>) -> Option<(Reason, &'p Action)> {
+        let of_arrays =
+            |scope: &Scope, action: &Action| action.is_of_arrays() && place.is_named_by(scope);
+        let Reason::Rule(index) = self.rule(of_arrays)? else { return None };
+        Some((Reason::Rule(index), self.policy.rules[usize::from(index)].action()))
+    }
+
+    /// The rules that rewrite values at this place, in their order.
+    pub(super) fn normalisers(
+        &self,
+        place: &Place<'_>,
+    ) -> impl Iterator<Item = (Reason, &'p Normaliser)> {
+        let (endpoint, start) = (self.endpoint, self.start);
+        (0_u16..).zip(&self.policy.rules).filter_map(move |(index, rule)| match rule.action() {
+            Action::Normalise(normaliser)
+                if place.is_covered_by(rule.scope()) && rule.holds_for(endpoint, start) =>
+            {
+                Some((Reason::Rule(index), normaliser))
+            }
+            _ => None,
+        })
+    }
+
+    fn rule(&self, explains: impl Fn(&Scope, &Action) -> bool) -> Option<Reason> {
+        // The endpoint is asked first: it is cheap, and what an action asks may not be.
         self.policy
             .rules
             .iter()
-            .position(|rule| covers(&rule.scope) && rule.holds_for(self.endpoint))
+            .position(|rule| {
+                rule.holds_for(self.endpoint, self.start) && explains(rule.scope(), rule.action())
+            })
             .and_then(|index| u16::try_from(index).ok())
             .map(Reason::Rule)
     }
@@ -206,8 +274,24 @@ impl<'p> Findings<'p> {
             Reason::ContentLength => &names.content_length,
             Reason::ContentEncoding => &names.content_encoding,
             Reason::Mirror => &names.mirrors[self.policy.mirror as usize],
+            Reason::NotJson => &names.not_json,
+            Reason::CharsetUnknown => &names.charset_unknown,
         }
     }
+}
+
+/// Whether `action` explains the difference between two values in a body, as they were sent.
+pub(super) fn explains_bare(
+    action: &Action,
+    change: Change,
+    primary: Option<&[u8]>,
+    shadow: Option<&[u8]>,
+) -> bool {
+    if *action == Action::Ignore {
+        return true;
+    }
+    let (ours, theirs) = (primary.map(bare), shadow.map(bare));
+    action.explains(Kind::Body, change, ours.as_deref(), theirs.as_deref())
 }
 
 /// A value as text, cut to 1 KiB between characters.
