@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::noise::{Quiet, Sieve, Told};
 use crate::signature::signature;
-use crate::{Change, Divergence, Kind, Scope, ServicePolicy, Suppressed};
+use crate::{Change, Divergence, Kind, NoiseCause, Scope, ServicePolicy, Suppressed};
 
 use super::place::{Place, cut};
 
@@ -27,6 +28,12 @@ pub(super) enum Reason {
     ContentLength,
     /// The response echoes what the mirroring proxy changed in the request.
     Mirror,
+    /// It is noise.
+    Noise(NoiseCause),
+    /// Both values are points in time near their own exchange.
+    Timestamp,
+    /// Each value is what its own request carries.
+    RequestId,
 }
 
 /// The names that reasons other than configured rules are counted under.
@@ -37,6 +44,10 @@ pub(super) struct ReasonNames {
     content_length: Arc<str>,
     /// By `Mirror as usize`.
     mirrors: [Arc<str>; crate::Mirror::ALL.len()],
+    /// By `NoiseCause as usize`.
+    noise: [Arc<str>; NoiseCause::ALL.len()],
+    timestamp: Arc<str>,
+    request_id: Arc<str>,
 }
 
 impl Default for ReasonNames {
@@ -46,6 +57,12 @@ impl Default for ReasonNames {
             hop_by_hop: "builtin:hop-by-hop".into(),
             content_length: "builtin:content-length".into(),
             mirrors: crate::Mirror::ALL.map(|mirror| format!("profile:{mirror}").into()),
+            noise: NoiseCause::ALL.map(|cause| match cause {
+                NoiseCause::Class => "class:token".into(),
+                cause => format!("noise:{cause}").into(),
+            }),
+            timestamp: "class:timestamp".into(),
+            request_id: "class:own-request-id".into(),
         }
     }
 }
@@ -56,6 +73,7 @@ pub(super) struct Mark {
     divergences: usize,
     beyond: u64,
     reasons: usize,
+    noted: usize,
 }
 
 impl Mark {
@@ -75,6 +93,7 @@ pub(super) struct Findings<'p> {
     beyond: u64,
     beyond_kind: Kind,
     reasons: &'p mut Vec<Reason>,
+    sieve: Option<Sieve<'p>>,
 }
 
 impl<'p> Findings<'p> {
@@ -92,7 +111,13 @@ impl<'p> Findings<'p> {
             beyond: 0,
             beyond_kind: Kind::Body,
             reasons,
+            sieve: None,
         }
+    }
+
+    /// The same, where each difference that no rule explains is held against what is noise.
+    pub(super) fn sieved(self, sieve: Option<Sieve<'p>>) -> Self {
+        Self { sieve, ..self }
     }
 
     /// The first rule that covers the header or trailer field of this lower-case name.
@@ -120,15 +145,34 @@ impl<'p> Findings<'p> {
         self.reasons.push(reason);
     }
 
-    /// Notes a divergence. Path and pattern are made only if it will be listed.
+    /// Notes a divergence, unless it is noise. Path and pattern are made only if they are asked
+    /// for.
     pub(super) fn diverge(
         &mut self,
         kind: Kind,
-        path: impl FnOnce() -> (Box<str>, Box<str>),
+        path: impl Fn() -> (Box<str>, Box<str>),
         change: Change,
         primary: Option<&[u8]>,
         shadow: Option<&[u8]>,
     ) {
+        let mut change = change;
+        let mut place = None;
+        if let Some(sieve) = &mut self.sieve {
+            let mut told = sieve.by_values(change, primary, shadow);
+            if told == Told::Report && sieve.has_room() {
+                let (_, pattern) = place.insert(path());
+                told = sieve.by_place(kind, pattern, change, primary, shadow);
+            }
+            match told {
+                Told::Quiet(quiet) => return self.reasons.push(Reason::from(quiet)),
+                Told::OtherForm => change = Change::Format,
+                Told::Report => {}
+            }
+            if sieve.is_to_learn() {
+                self.beyond += 1;
+                return;
+            }
+        }
         if self.divergences.len() >= LISTED {
             if self.beyond == 0 {
                 self.beyond_kind = kind;
@@ -136,7 +180,7 @@ impl<'p> Findings<'p> {
             self.beyond += 1;
             return;
         }
-        let (path, pattern) = path();
+        let (path, pattern) = place.unwrap_or_else(path);
         self.divergences.push(Divergence {
             signature: signature(&self.policy.name, self.endpoint, kind, &pattern, change),
             kind,
@@ -153,6 +197,7 @@ impl<'p> Findings<'p> {
             divergences: self.divergences.len(),
             beyond: self.beyond,
             reasons: self.reasons.len(),
+            noted: self.sieve.as_ref().map_or(0, Sieve::noted),
         }
     }
 
@@ -166,6 +211,16 @@ impl<'p> Findings<'p> {
         self.divergences.truncate(mark.divergences);
         self.beyond = mark.beyond;
         self.reasons.truncate(mark.reasons);
+        if let Some(sieve) = &mut self.sieve {
+            sieve.back_to(mark.noted);
+        }
+    }
+
+    /// Everything was compared: it counts as a comparison of what varies.
+    pub(super) fn conclude(&mut self) {
+        if let Some(sieve) = self.sieve.take() {
+            sieve.finish();
+        }
     }
 
     /// Divergences, and differences explained by rule.
@@ -201,6 +256,19 @@ impl<'p> Findings<'p> {
             Reason::HopByHop => &names.hop_by_hop,
             Reason::ContentLength => &names.content_length,
             Reason::Mirror => &names.mirrors[self.policy.mirror as usize],
+            Reason::Noise(cause) => &names.noise[cause as usize],
+            Reason::Timestamp => &names.timestamp,
+            Reason::RequestId => &names.request_id,
+        }
+    }
+}
+
+impl From<Quiet> for Reason {
+    fn from(quiet: Quiet) -> Self {
+        match quiet {
+            Quiet::Timestamp => Self::Timestamp,
+            Quiet::RequestId => Self::RequestId,
+            Quiet::Noise(cause) => Self::Noise(cause),
         }
     }
 }

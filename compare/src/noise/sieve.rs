@@ -1,0 +1,275 @@
+//! Asks of each difference in one comparison whether it is noise.
+//!
+//! First what needs no memory: both values are points in time near their own exchange, written the
+//! same way; or each is what its own request carries in the same header field. Then what is known
+//! of the place.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use capture::{Exchange, Request, Timestamp};
+
+use super::piece::{Piece, Pieces, Reach};
+use super::place::Sort;
+use super::repeat::is_id;
+use super::shape::{is_random, same_kind};
+use super::shelf::Answer;
+use super::stamp::{Stamp, stamp};
+use super::{EndpointSlot, Noise};
+use crate::{Change, Kind, NoiseCause, NoiseLayer, NoiseLayers};
+
+/// Bytes of a value that are looked at for points in time.
+const READ_BYTES: usize = 1_024;
+
+/// Differences of one comparison that are asked about. What is beyond is reported.
+const ASKED: usize = 4_096;
+
+/// Bytes from which a word can be what the request carries.
+const CARRIED_BYTES: usize = 6;
+
+/// Bytes of a request's body that are searched for a token.
+const BODY_BYTES: usize = 64 << 10;
+
+/// Header fields of two requests that are held against each other.
+const FIELDS: usize = 64;
+
+/// One exchange of a comparison: what it asked, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Side<'e> {
+    pub(crate) request: &'e Request,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+}
+
+impl<'e> Side<'e> {
+    /// That of an exchange; `None` where its request was not seen.
+    pub(crate) fn of(exchange: &'e Exchange) -> Option<Self> {
+        let request = exchange.request.as_ref()?;
+        Some(Self { request, start: exchange.timing.start(), end: exchange.timing.end() })
+    }
+
+    /// That of an answer that was kept.
+    pub(crate) fn of_answer(answer: &'e Answer) -> Self {
+        Self { request: &answer.request, start: answer.start, end: answer.end }
+    }
+
+    /// Whether its request holds `value`: in its target, a header field, or the body.
+    fn asks_for(&self, value: &[u8]) -> bool {
+        let holds = |text: &[u8]| memchr::memmem::find(text, value).is_some();
+        let body = self.request.body.kept();
+        holds(self.request.target())
+            || self.request.fields.iter().take(FIELDS).any(|(_, of)| holds(of))
+            || holds(&body[..body.len().min(BODY_BYTES)])
+    }
+
+    fn is_near(&self, at: Timestamp, slack: Duration) -> bool {
+        (self.start - slack..=self.end + slack).contains(&at)
+    }
+}
+
+/// Why a difference is not reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// Both are points in time near their own exchange.
+    Timestamp,
+    /// Each is what its own request carries.
+    RequestId,
+    /// It is noise.
+    Noise(NoiseCause),
+}
+
+/// What becomes of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It is to be reported.
+    Report,
+    /// It is to be reported: the shadow's value is in a form that the primary's never are.
+    OtherForm,
+    Quiet(Quiet),
+}
+
+/// What is compared, for whom.
+#[derive(Debug)]
+pub(crate) struct Sieve<'p> {
+    pub(super) noise: &'p mut Noise,
+    pub(super) endpoint: Option<EndpointSlot>,
+    pub(super) layers: NoiseLayers,
+    pub(super) slack: Duration,
+    /// `Legs`, or what the primary is compared with to learn of it: then nothing is reported.
+    pub(super) sort: Sort,
+    pub(super) primary: Side<'p>,
+    pub(super) other: Side<'p>,
+    pub(super) asked: usize,
+    /// Values of header fields that are not the same in both requests.
+    pub(super) carried: OnceCell<Vec<(&'p [u8], &'p [u8])>>,
+}
+
+impl Sieve<'_> {
+    /// Whether this is to learn only.
+    pub(crate) fn is_to_learn(&self) -> bool {
+        self.sort != Sort::Legs
+    }
+
+    /// How many differences were noted, to go back to.
+    pub(crate) fn noted(&self) -> usize {
+        self.noise.seen.len()
+    }
+
+    /// Forgets what was noted since there were `noted`.
+    pub(crate) fn back_to(&mut self, noted: usize) {
+        self.noise.seen.truncate(noted);
+    }
+
+    /// What the values alone say.
+    pub(crate) fn by_values(
+        &self,
+        change: Change,
+        primary: Option<&[u8]>,
+        other: Option<&[u8]>,
+    ) -> Told {
+        match (change, primary, other) {
+            (Change::Value | Change::Text, Some(ours), Some(theirs)) => self.explain(ours, theirs),
+            _ => Told::Report,
+        }
+    }
+
+    /// Whether another difference may be asked about by its place.
+    pub(crate) fn has_room(&self) -> bool {
+        self.asked < ASKED && self.endpoint.is_some()
+    }
+
+    /// What is known of the place with this pattern.
+    pub(crate) fn by_place(
+        &mut self,
+        kind: Kind,
+        pattern: &str,
+        change: Change,
+        primary: Option<&[u8]>,
+        other: Option<&[u8]>,
+    ) -> Told {
+        self.asked += 1;
+        let Some(endpoint) = self.endpoint else { return Told::Report };
+        // Ours: an error is never noise. Whether there are more is for the gate's error test.
+        if kind == Kind::Status {
+            return Told::Report;
+        }
+        let (sort, layers) = (self.sort, self.layers);
+        let asked_for = || {
+            let asks = |side: &Side<'_>, value: Option<&[u8]>| {
+                value.is_some_and(|value| side.asks_for(unquoted(value)))
+            };
+            asks(&self.primary, primary) || asks(&self.other, other)
+        };
+        let (place, values) = ((kind, pattern, change), (primary, other));
+        self.noise.ask(endpoint, sort, layers, place, values, asked_for)
+    }
+
+    /// The comparison is whole: it counts, with what was noted.
+    pub(crate) fn finish(self) {
+        if let Some(endpoint) = self.endpoint {
+            self.noise.compared(endpoint, self.sort, self.layers, self.primary.start);
+        }
+    }
+
+    fn explain(&self, primary: &[u8], other: &[u8]) -> Told {
+        if primary.len() > READ_BYTES || other.len() > READ_BYTES {
+            return Told::Report;
+        }
+        let (ours, theirs) = (unquoted(primary), unquoted(other));
+        if let (Some(one), Some(two)) = (whole(ours), whole(theirs))
+            && one.form != two.form
+        {
+            let other_form = self.layers.has(NoiseLayer::Timestamp) && self.are_near(one, two);
+            return if other_form { Told::OtherForm } else { Told::Report };
+        }
+        if self.is_carried(ours, theirs) {
+            return Told::Quiet(Quiet::RequestId);
+        }
+        let mut why = None;
+        let mut pieces = (Pieces::new(ours, Reach::Word), Pieces::new(theirs, Reach::Word));
+        loop {
+            match (pieces.0.next(), pieces.1.next()) {
+                (None, None) => return why.map_or(Told::Report, Told::Quiet),
+                (Some(one), Some(two)) if one == two => {}
+                (Some(Piece::Stamp(one, _)), Some(Piece::Stamp(two, _)))
+                    if one.form == two.form
+                        && self.layers.has(NoiseLayer::Timestamp)
+                        && self.are_near(one, two) =>
+                {
+                    why = Some(Quiet::Timestamp);
+                }
+                (Some(Piece::Word(one)), Some(Piece::Word(two)))
+                | (Some(Piece::Uuid(one)), Some(Piece::Uuid(two)))
+                    if self.is_carried(one, two) =>
+                {
+                    why = why.or(Some(Quiet::RequestId));
+                }
+                _ => return Told::Report,
+            }
+        }
+    }
+
+    fn are_near(&self, one: Stamp, two: Stamp) -> bool {
+        self.primary.is_near(one.at, self.slack) && self.other.is_near(two.at, self.slack)
+    }
+
+    /// Whether each is what its own request carries, in the same header field.
+    fn is_carried(&self, one: &[u8], two: &[u8]) -> bool {
+        let long = one.len() >= CARRIED_BYTES && two.len() >= CARRIED_BYTES;
+        long && self.carried().iter().any(|(ours, theirs)| {
+            memchr::memmem::find(ours, one).is_some() && memchr::memmem::find(theirs, two).is_some()
+        })
+    }
+
+    fn carried(&self) -> &[(&[u8], &[u8])] {
+        self.carried.get_or_init(|| {
+            let (ours, theirs) = (&self.primary.request.fields, &self.other.request.fields);
+            // Between the legs only ids count: what else the mirror changed, its profile says.
+            let counts = |name: &[u8]| self.is_to_learn() || is_id(name);
+            ours.iter()
+                .take(FIELDS)
+                .filter(|(name, _)| counts(name))
+                .filter_map(|(name, ours)| Some((ours, theirs.get(name)?)))
+                .filter(|(ours, theirs)| ours != theirs)
+                .collect()
+        })
+    }
+}
+
+/// Whether both are one row of pieces, in which random words, UUIDs and points in time differ.
+pub(super) fn differ_at_random(one: &[u8], two: &[u8]) -> bool {
+    if one.len() > READ_BYTES || two.len() > READ_BYTES {
+        return false;
+    }
+    let mut random = false;
+    let mut pieces = (Pieces::new(one, Reach::Token), Pieces::new(two, Reach::Token));
+    loop {
+        match (pieces.0.next(), pieces.1.next()) {
+            (None, None) => return random,
+            (Some(one), Some(two)) if one == two => {}
+            (Some(Piece::Stamp(one, _)), Some(Piece::Stamp(two, _))) if one.form == two.form => {}
+            (Some(Piece::Uuid(one)), Some(Piece::Uuid(two))) if same_kind(one, two) => {
+                random = true;
+            }
+            (Some(Piece::Word(one)), Some(Piece::Word(two)))
+                if is_random(one) && is_random(two) && same_kind(one, two) =>
+            {
+                random = true;
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The point in time that the value is, and nothing else.
+fn whole(value: &[u8]) -> Option<Stamp> {
+    stamp(value).filter(|stamp| stamp.len == value.len())
+}
+
+/// A JSON string without its quotes; any other value as it is.
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inside @ .., b'"'] => inside,
+        _ => value,
+    }
+}
