@@ -4,10 +4,12 @@
 //! A value's shape is the row of its pieces: marks as they are, words by the kinds of their letters
 //! and their length, points in time by how they are written; or, for a number, whether it has a
 //! sign, a fraction, an exponent. Learned shapes grow: a word takes in the letters and lengths that
-//! are seen. What comes in more than [`SHAPES`] rows of pieces has no shape, and nothing is foreign
+//! are seen; one without digits stays the same word until another is seen. What comes in more than [`SHAPES`] rows of pieces has no shape, and nothing is foreign
 //! to it; so has what still grows.
 
 use std::fmt::Write;
+
+use twox_hash::XxHash3_128;
 
 use super::piece::{Piece, Pieces, Reach};
 
@@ -76,6 +78,9 @@ struct Word {
     letters: u8,
     shortest: u16,
     longest: u16,
+    /// Of a word without digits that is always the same, a hash too short to tell it by; else 0.
+    /// Digits count up: that they have not yet says little.
+    same: u16,
 }
 
 /// Kinds of letters.
@@ -100,6 +105,11 @@ fn letters(word: &[u8]) -> u8 {
                 _ => OTHER,
             }
     })
+}
+
+/// Never 0.
+fn short_hash(word: &[u8]) -> u16 {
+    XxHash3_128::oneshot(word) as u16 | 1
 }
 
 /// Whether `word` is one that nobody writes by hand: long, and hexadecimal or with digits among its
@@ -176,8 +186,8 @@ impl Shapes {
                     for part in parts {
                         let _ = match part {
                             Part::Mark(mark) => write!(out, "m{mark}"),
-                            Part::Word(Word { letters, shortest, longest }) => {
-                                write!(out, "w{letters}.{shortest}.{longest}")
+                            Part::Word(Word { letters, shortest, longest, same }) => {
+                                write!(out, "w{letters}.{shortest}.{longest}.{same}")
                             }
                             Part::Uuid(letters) => write!(out, "u{letters}"),
                             Part::Stamp(code) => write!(out, "s{code}"),
@@ -216,8 +226,9 @@ impl Shape {
                 Piece::Uuid(bytes) => Part::Uuid(letters(bytes) & (LOWER_HEX | UPPER_HEX)),
                 Piece::Stamp(stamp, _) => Part::Stamp(stamp.form.code()),
                 Piece::Word(word) => {
-                    let len = word.len() as u16;
-                    Part::Word(Word { letters: letters(word), shortest: len, longest: len })
+                    let (letters, len) = (letters(word), word.len() as u16);
+                    let same = if letters & DIGIT == 0 { short_hash(word) } else { 0 };
+                    Part::Word(Word { letters, shortest: len, longest: len, same })
                 }
             });
         }
@@ -287,10 +298,11 @@ impl Shape {
                 ("u", &[letters]) => Part::Uuid(u8::try_from(letters).ok()?),
                 ("s", &[code]) => Part::Stamp(code),
                 ("e", _) => Part::Rest,
-                ("w", &[letters, shortest, longest]) => Part::Word(Word {
+                ("w", &[letters, shortest, longest, same]) => Part::Word(Word {
                     letters: u8::try_from(letters).ok()?,
                     shortest: u16::try_from(shortest).ok()?,
                     longest: u16::try_from(longest).ok()?,
+                    same: u16::try_from(same).ok()?,
                 }),
                 _ => return None,
             });
@@ -359,6 +371,7 @@ impl Part {
                 known.letters |= seen.letters;
                 known.shortest = known.shortest.min(seen.shortest);
                 known.longest = known.longest.max(seen.longest);
+                known.same = if known.same == seen.same { known.same } else { 0 };
             }
             (Self::Uuid(known), Self::Uuid(seen)) => *known |= seen,
             _ => {}
@@ -377,6 +390,9 @@ impl Part {
 impl Word {
     /// Whether it allows for a word with the letters and the length of `seen`.
     fn covers(self, seen: Self, settled_length: bool) -> bool {
+        if self.same != 0 {
+            return self.same == seen.same;
+        }
         let (shortest, longest) = if self.letters | seen.letters == DIGIT {
             (1, FREE_DIGITS.max(self.longest.saturating_add(2)))
         } else if self.shortest == self.longest && self.longest >= SHORT_WORD {
@@ -433,6 +449,14 @@ mod tests {
         assert!(
             foreign(&days, "\"2027-01-01T00:00:00+01:00\"") && foreign(&days, "\"2027-01-01\"")
         );
+    }
+
+    #[test]
+    fn words_that_never_vary_are_part_of_the_form() {
+        let said = ["\"request a1 took 12 ms\"", "\"request b2 took 9 ms\""];
+        assert!(!foreign(&said, "\"request c3 took 1000 ms\""));
+        assert!(foreign(&said, "\"request c3 failed 1000 ms\""));
+        assert!(!foreign(&["\"red\"", "\"green\""], "\"blue\""));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use capture::{Exchange, Request, Timestamp};
+use twox_hash::XxHash3_128;
 
 use super::piece::{Piece, Pieces, Reach};
 use super::place::Sort;
@@ -20,6 +21,9 @@ use crate::{Change, Kind, NoiseCause, NoiseLayer, NoiseLayers};
 
 /// Bytes of a value that are looked at for points in time.
 const READ_BYTES: usize = 1_024;
+
+/// Bytes of lines that differ, beyond which they are not told apart, and never noise.
+const LINE_BYTES: usize = 16 << 10;
 
 /// Differences of one comparison that are asked about. What is beyond is reported.
 const ASKED: usize = 4_096;
@@ -160,7 +164,14 @@ impl Sieve<'_> {
             };
             asks(&self.primary, primary) || asks(&self.other, other)
         };
-        let (place, values) = ((kind, pattern, change), (primary, other));
+        let finer = if change == Change::Text {
+            let Some(hash) = line(primary, other) else { return Told::Report };
+            Some(format!("{pattern}#{hash:08x}"))
+        } else {
+            None
+        };
+        let place = (kind, finer.as_deref().unwrap_or(pattern), change);
+        let values = (primary, other);
         self.noise.ask(endpoint, sort, layers, place, values, asked_for)
     }
 
@@ -233,6 +244,37 @@ impl Sieve<'_> {
                 .filter(|(ours, theirs)| ours != theirs)
                 .collect()
         })
+    }
+}
+
+/// Tells lines of a text apart, and what differs in them, where their values may vary: all lines of
+/// a text have one pattern, and one that varies must not hide the others. By the words without
+/// digits, and which of the pieces differ. `None` where they are too long to be read.
+fn line(primary: Option<&[u8]>, other: Option<&[u8]>) -> Option<u32> {
+    let told = primary.or(other)?;
+    let against = primary.and(other).unwrap_or(b"");
+    if told.len() > LINE_BYTES || against.len() > LINE_BYTES {
+        return None;
+    }
+    let mut row = Vec::with_capacity(told.len() + 16);
+    row.push(u8::from(primary.is_some()) | u8::from(other.is_some()) << 1);
+    let mut pieces = (Pieces::new(told, Reach::Word), Pieces::new(against, Reach::Word));
+    loop {
+        let (one, two) = (pieces.0.next(), pieces.1.next());
+        if one != two {
+            row.push(b'~');
+        }
+        match one {
+            None => {
+                row.push(u8::from(two.is_some()));
+                return Some(XxHash3_128::oneshot(&row) as u32);
+            }
+            Some(Piece::Mark(mark)) => row.push(mark),
+            Some(Piece::Stamp(..)) => row.push(b'T'),
+            Some(Piece::Uuid(_)) => row.push(b'U'),
+            Some(Piece::Word(word)) if word.iter().any(u8::is_ascii_digit) => row.push(b'9'),
+            Some(Piece::Word(word)) => row.extend_from_slice(word),
+        }
     }
 }
 
