@@ -15,12 +15,35 @@ pub(super) enum Piece<'v> {
     Uuid(&'v [u8]),
 }
 
+impl<'v> Piece<'v> {
+    /// Its bytes; none of a mark, which is the same wherever it is.
+    pub(super) fn bytes(self) -> &'v [u8] {
+        match self {
+            Self::Word(bytes) | Self::Stamp(_, bytes) | Self::Uuid(bytes) => bytes,
+            Self::Mark(_) => b"",
+        }
+    }
+
+    /// Whether both are words, points in time, or UUIDs. A time that is a number may be a word, by
+    /// accident.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        let kind = |piece| match piece {
+            Self::Word(_) => Some(0),
+            Self::Stamp(stamp, _) => Some(u8::from(!stamp.form.is_number())),
+            Self::Uuid(_) => Some(2),
+            Self::Mark(_) => None,
+        };
+        kind(self).is_some() && kind(self) == kind(other)
+    }
+}
+
 /// How far a word goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Letters and digits.
     Word,
-    /// As far as base64 (RFC 4648 §4 and §5) goes, where that is long.
+    /// As far as base64 (RFC 4648 §4 and §5) goes, where that is long. Numbers are words: tokens
+    /// may look like times.
     Token,
 }
 
@@ -57,7 +80,9 @@ impl<'v> Iterator for Pieces<'v> {
             self.rest = &self.rest[1..];
             return Some(Piece::Mark(first));
         }
-        if let Some(stamp) = stamp(self.rest) {
+        if let Some(stamp) = stamp(self.rest)
+            && (self.reach == Reach::Word || !stamp.form.is_number())
+        {
             return Some(Piece::Stamp(stamp, self.take(stamp.len)));
         }
         if is_uuid(self.rest) {

@@ -8,6 +8,7 @@
 //! to it; so has what still grows.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use twox_hash::XxHash3_128;
 
@@ -58,8 +59,9 @@ struct Number {
     negative: bool,
     fraction: bool,
     exponent: bool,
-    /// Digits before the point, at most.
-    digits: u16,
+    /// Digits before the point.
+    fewest: u16,
+    most: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -140,17 +142,23 @@ impl Shapes {
         if self.free {
             return;
         }
-        let seen = Shape::of(value);
-        let settled_length = self.values >= SETTLED_LENGTH;
-        let grown = match self.known.iter_mut().find(|known| known.is_like(&seen)) {
-            Some(known) => known.grow(&seen, settled_length),
-            None => {
-                self.known.push(seen);
-                true
-            }
-        };
-        if grown {
-            self.grown_at = self.values;
+        let settled = self.values >= SETTLED_LENGTH;
+        let readings = Shape::readings(value);
+        let covering = self.known.iter_mut().find_map(|known| {
+            let seen = readings.iter().flatten().find(|seen| known.covers(seen, settled))?;
+            Some((known, seen))
+        });
+        if let Some((known, seen)) = covering {
+            return known.grow(seen);
+        }
+        self.grown_at = self.values;
+        let like = self.known.iter_mut().find_map(|known| {
+            let seen = readings.iter().flatten().find(|seen| known.is_like(seen))?;
+            Some((known, seen))
+        });
+        match like {
+            Some((known, seen)) => known.grow(seen),
+            None => self.known.extend(readings.into_iter().flatten().next()),
         }
         if self.known.len() > SHAPES {
             (self.known, self.free) = (Vec::new(), true);
@@ -162,9 +170,10 @@ impl Shapes {
         if self.free || self.values < self.grown_at.saturating_add(SETTLED) {
             return false;
         }
-        let seen = Shape::of(value);
-        let settled_length = self.values >= SETTLED_LENGTH;
-        !self.known.iter().any(|known| known.is_like(&seen) && known.covers(&seen, settled_length))
+        let settled = self.values >= SETTLED_LENGTH;
+        let readings = Shape::readings(value);
+        let covers = |known: &Shape| readings.iter().flatten().any(|s| known.covers(s, settled));
+        !self.known.iter().any(covers)
     }
 
     /// How many values were taken in.
@@ -177,9 +186,10 @@ impl Shapes {
         let _ = write!(out, "{} {} {}", self.values, self.grown_at, u8::from(self.free));
         for shape in &self.known {
             match shape {
-                Shape::Number(Number { negative, fraction, exponent, digits }) => {
+                Shape::Number(Number { negative, fraction, exponent, fewest, most }) => {
                     let flags = [negative, fraction, exponent].map(|&is| u8::from(is));
-                    let _ = write!(out, " n{}.{}.{}.{digits}", flags[0], flags[1], flags[2]);
+                    let [negative, fraction, exponent] = flags;
+                    let _ = write!(out, " n{negative}.{fraction}.{exponent}.{fewest}.{most}");
                 }
                 Shape::Row(parts) => {
                     out.push_str(" r");
@@ -210,11 +220,13 @@ impl Shapes {
 }
 
 impl Shape {
-    fn of(value: &[u8]) -> Self {
+    /// As a number, if it is one, and as a row: a token may be digits only, or have one `e`.
+    fn readings(value: &[u8]) -> [Option<Self>; 2] {
         let read = &value[..value.len().min(READ_BYTES)];
-        if let Some(number) = Number::of(read) {
-            return Self::Number(number);
-        }
+        [Number::of(read).map(Self::Number), Some(Self::row(read))]
+    }
+
+    fn row(read: &[u8]) -> Self {
         let mut row = Vec::new();
         for piece in Pieces::new(read, Reach::Token) {
             if row.len() == PIECES {
@@ -246,15 +258,15 @@ impl Shape {
         }
     }
 
-    /// Takes in one that is like it; whether that was anything new.
-    fn grow(&mut self, seen: &Self, settled_length: bool) -> bool {
-        let new = !self.covers(seen, settled_length);
+    /// Takes in one that is like it.
+    fn grow(&mut self, seen: &Self) {
         match (self, seen) {
             (Self::Number(known), Self::Number(seen)) => {
                 known.negative |= seen.negative;
                 known.fraction |= seen.fraction;
                 known.exponent |= seen.exponent;
-                known.digits = known.digits.max(seen.digits);
+                known.fewest = known.fewest.min(seen.fewest);
+                known.most = known.most.max(seen.most);
             }
             (Self::Row(known), Self::Row(seen)) => {
                 for (known, seen) in known.iter_mut().zip(seen) {
@@ -263,15 +275,18 @@ impl Shape {
             }
             _ => {}
         }
-        new
     }
 
-    /// Whether it allows for one that is like it.
+    /// Whether it is like `seen` and allows for it.
     fn covers(&self, seen: &Self, settled_length: bool) -> bool {
         match (self, seen) {
             (Self::Number(known), Self::Number(seen)) => known.covers(*seen),
-            (Self::Row(known), Self::Row(seen)) => {
-                known.iter().zip(seen).all(|(known, seen)| known.covers(*seen, settled_length))
+            (Self::Row(known), Self::Row(row)) => {
+                self.is_like(seen)
+                    && known
+                        .iter()
+                        .zip(row)
+                        .all(|(known, seen)| known.covers(*seen, settled_length))
             }
             _ => false,
         }
@@ -283,10 +298,12 @@ impl Shape {
         };
         let (kind, rest) = text.split_at_checked(1)?;
         if kind == "n" {
-            let &[negative, fraction, exponent, digits] = &numbers(rest)?[..] else { return None };
-            let digits = u16::try_from(digits).ok()?;
+            let &[negative, fraction, exponent, fewest, most] = &numbers(rest)?[..] else {
+                return None;
+            };
+            let (fewest, most) = (u16::try_from(fewest).ok()?, u16::try_from(most).ok()?);
             let [negative, fraction, exponent] = [negative, fraction, exponent].map(|is| is != 0);
-            return Some(Self::Number(Number { negative, fraction, exponent, digits }));
+            return Some(Self::Number(Number { negative, fraction, exponent, fewest, most }));
         }
         let mut row = Vec::new();
         let mut rest = (kind == "r").then_some(rest)?;
@@ -324,12 +341,9 @@ impl Number {
             (len, next)
         };
         let (whole, mut next) = digits();
-        let mut number = Self {
-            negative,
-            fraction: false,
-            exponent: false,
-            digits: u16::try_from(whole).ok().filter(|&whole| whole > 0)?,
-        };
+        let whole = u16::try_from(whole).ok().filter(|&whole| whole > 0)?;
+        let (fraction, exponent) = (false, false);
+        let mut number = Self { negative, fraction, exponent, fewest: whole, most: whole };
         if next == Some(b'.') {
             let (len, after) = digits();
             (number.fraction, next) = (len > 0, after);
@@ -353,8 +367,15 @@ impl Number {
             && (self.fraction || self.exponent || !seen.fraction)
             // A fraction near zero is often written with one.
             && (self.exponent || self.fraction || !seen.exponent)
-            && seen.digits <= FREE_DIGITS.max(self.digits.saturating_add(2))
+            && digits(self.fewest, self.most).contains(&seen.most)
     }
+}
+
+/// How many digits may come where there were so many: a counter may start again and grow, but not
+/// become one of the large numbers in one step, nor one of those small.
+fn digits(fewest: u16, most: u16) -> RangeInclusive<u16> {
+    let from = if fewest > FREE_DIGITS { fewest - 2 } else { 1 };
+    from..=FREE_DIGITS.max(most.saturating_add(2))
 }
 
 impl Part {
@@ -394,7 +415,7 @@ impl Word {
             return self.same == seen.same;
         }
         let (shortest, longest) = if self.letters | seen.letters == DIGIT {
-            (1, FREE_DIGITS.max(self.longest.saturating_add(2)))
+            digits(self.shortest, self.longest).into_inner()
         } else if self.shortest == self.longest && self.longest >= SHORT_WORD {
             let slack = if settled_length { 0 } else { 2 };
             (self.shortest - slack, self.longest.saturating_add(slack))
@@ -449,6 +470,15 @@ mod tests {
         assert!(
             foreign(&days, "\"2027-01-01T00:00:00+01:00\"") && foreign(&days, "\"2027-01-01\"")
         );
+    }
+
+    #[test]
+    fn a_token_that_looks_like_a_number_is_a_token() {
+        let tokens = ["0123456789abcdef", "fedcba9876543210"];
+        for token in ["1234567890123456", "1795246953000000", "12345678901234e5"] {
+            assert!(!foreign(&tokens, token), "{token}");
+        }
+        assert!(foreign(&["1795246953000", "1795246953001"], "1795246953"));
     }
 
     #[test]

@@ -25,6 +25,9 @@ const READ_BYTES: usize = 1_024;
 /// Bytes of lines that differ, beyond which they are not told apart, and never noise.
 const LINE_BYTES: usize = 16 << 10;
 
+/// Pieces of a line that may differ, beyond which they are not told apart.
+const LINE_PIECES: usize = 32;
+
 /// Differences of one comparison that are asked about. What is beyond is reported.
 const ASKED: usize = 4_096;
 
@@ -92,6 +95,17 @@ pub(crate) enum Told {
     Quiet(Quiet),
 }
 
+impl Told {
+    /// What becomes of two differences that are told as one.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Report, _) | (_, Self::Report) => Self::Report,
+            (Self::OtherForm, _) | (_, Self::OtherForm) => Self::OtherForm,
+            (Self::Quiet(why), Self::Quiet(_)) => Self::Quiet(why),
+        }
+    }
+}
+
 /// What is compared, for whom.
 #[derive(Debug)]
 pub(crate) struct Sieve<'p> {
@@ -157,22 +171,78 @@ impl Sieve<'_> {
         if kind == Kind::Status {
             return Told::Report;
         }
-        let (sort, layers) = (self.sort, self.layers);
+        if change != Change::Text {
+            return self.ask(endpoint, (kind, pattern, change), primary, other);
+        }
+        if let (Some(ours), Some(theirs)) = (primary, other)
+            && count_lines(ours) == count_lines(theirs)
+        {
+            let lines = ours.split(|&b| b == b'\n').zip(theirs.split(|&b| b == b'\n'));
+            return lines
+                .filter(|(one, two)| one != two)
+                .map(|(one, two)| match self.explain(one, two) {
+                    Told::Report => self.ask_line(endpoint, kind, pattern, Some(one), Some(two)),
+                    told => told,
+                })
+                .reduce(Told::and)
+                .unwrap_or(Told::Report);
+        }
+        self.ask_line(endpoint, kind, pattern, primary, other)
+    }
+
+    /// Asks about lines of a text. All lines of a text have one pattern, and one that varies must
+    /// not hide the others: here each piece of each is a place of its own, as the members of an
+    /// object are; and all of it is one where the pieces are not the same on both sides.
+    fn ask_line(
+        &mut self,
+        endpoint: EndpointSlot,
+        kind: Kind,
+        pattern: &str,
+        primary: Option<&[u8]>,
+        other: Option<&[u8]>,
+    ) -> Told {
+        let told = primary.or(other).unwrap_or(b"");
+        if told.len() > LINE_BYTES || other.is_some_and(|other| other.len() > LINE_BYTES) {
+            return Told::Report;
+        }
+        let line = template(told);
+        let aligned = primary.zip(other).and_then(|(ours, theirs)| differing(ours, theirs));
+        let Some(differing) = aligned else {
+            let sides = u8::from(primary.is_some()) | u8::from(other.is_some()) << 1;
+            let pattern = format!("{pattern}#{line:08x}.{sides}");
+            return self.ask(endpoint, (kind, &pattern, Change::Text), primary, other);
+        };
+        let mut all = None;
+        for (at, one, two) in differing {
+            let told = match self.explain_piece(one, two) {
+                Some(quiet) => Told::Quiet(quiet),
+                None => {
+                    let pattern = format!("{pattern}#{line:08x}/{at}");
+                    let values = (one.bytes(), two.bytes());
+                    let place = (kind, &*pattern, Change::Text);
+                    self.ask(endpoint, place, Some(values.0), Some(values.1))
+                }
+            };
+            all = Some(all.map_or(told, |all: Told| all.and(told)));
+        }
+        all.unwrap_or(Told::Report)
+    }
+
+    fn ask(
+        &mut self,
+        endpoint: EndpointSlot,
+        place: (Kind, &str, Change),
+        primary: Option<&[u8]>,
+        other: Option<&[u8]>,
+    ) -> Told {
         let asked_for = || {
             let asks = |side: &Side<'_>, value: Option<&[u8]>| {
                 value.is_some_and(|value| side.asks_for(unquoted(value)))
             };
             asks(&self.primary, primary) || asks(&self.other, other)
         };
-        let finer = if change == Change::Text {
-            let Some(hash) = line(primary, other) else { return Told::Report };
-            Some(format!("{pattern}#{hash:08x}"))
-        } else {
-            None
-        };
-        let place = (kind, finer.as_deref().unwrap_or(pattern), change);
-        let values = (primary, other);
-        self.noise.ask(endpoint, sort, layers, place, values, asked_for)
+        let (sort, layers) = (self.sort, self.layers);
+        self.noise.ask(endpoint, sort, layers, place, (primary, other), asked_for)
     }
 
     /// The comparison is whole: it counts, with what was noted.
@@ -201,22 +271,26 @@ impl Sieve<'_> {
         loop {
             match (pieces.0.next(), pieces.1.next()) {
                 (None, None) => return why.map_or(Told::Report, Told::Quiet),
-                (Some(one), Some(two)) if one == two => {}
-                (Some(Piece::Stamp(one, _)), Some(Piece::Stamp(two, _)))
-                    if one.form == two.form
-                        && self.layers.has(NoiseLayer::Timestamp)
-                        && self.are_near(one, two) =>
-                {
-                    why = Some(Quiet::Timestamp);
-                }
-                (Some(Piece::Word(one)), Some(Piece::Word(two)))
-                | (Some(Piece::Uuid(one)), Some(Piece::Uuid(two)))
-                    if self.is_carried(one, two) =>
-                {
-                    why = why.or(Some(Quiet::RequestId));
-                }
+                (one, two) if one == two => {}
+                (Some(one), Some(two)) => match self.explain_piece(one, two) {
+                    Some(quiet) => why = why.or(Some(quiet)),
+                    None => return Told::Report,
+                },
                 _ => return Told::Report,
             }
+        }
+    }
+
+    fn explain_piece(&self, one: Piece<'_>, two: Piece<'_>) -> Option<Quiet> {
+        match (one, two) {
+            (Piece::Stamp(one, _), Piece::Stamp(two, _)) => {
+                let alike = one.form == two.form && self.layers.has(NoiseLayer::Timestamp);
+                (alike && self.are_near(one, two)).then_some(Quiet::Timestamp)
+            }
+            (Piece::Word(one), Piece::Word(two)) | (Piece::Uuid(one), Piece::Uuid(two)) => {
+                self.is_carried(one, two).then_some(Quiet::RequestId)
+            }
+            _ => None,
         }
     }
 
@@ -247,35 +321,37 @@ impl Sieve<'_> {
     }
 }
 
-/// Tells lines of a text apart, and what differs in them, where their values may vary: all lines of
-/// a text have one pattern, and one that varies must not hide the others. By the words without
-/// digits, and which of the pieces differ. `None` where they are too long to be read.
-fn line(primary: Option<&[u8]>, other: Option<&[u8]>) -> Option<u32> {
-    let told = primary.or(other)?;
-    let against = primary.and(other).unwrap_or(b"");
-    if told.len() > LINE_BYTES || against.len() > LINE_BYTES {
-        return None;
-    }
-    let mut row = Vec::with_capacity(told.len() + 16);
-    row.push(u8::from(primary.is_some()) | u8::from(other.is_some()) << 1);
-    let mut pieces = (Pieces::new(told, Reach::Word), Pieces::new(against, Reach::Word));
-    loop {
-        let (one, two) = (pieces.0.next(), pieces.1.next());
-        if one != two {
-            row.push(b'~');
+/// Names a line by its words without digits.
+fn template(line: &[u8]) -> u32 {
+    let mut row = Vec::with_capacity(line.len());
+    for piece in Pieces::new(line, Reach::Word) {
+        match piece {
+            Piece::Mark(mark) => row.push(mark),
+            Piece::Stamp(stamp, _) => row.push(if stamp.form.is_number() { b'9' } else { b'T' }),
+            Piece::Uuid(_) => row.push(b'U'),
+            Piece::Word(word) if word.iter().any(u8::is_ascii_digit) => row.push(b'9'),
+            Piece::Word(word) => row.extend_from_slice(word),
         }
-        match one {
-            None => {
-                row.push(u8::from(two.is_some()));
-                return Some(XxHash3_128::oneshot(&row) as u32);
+    }
+    XxHash3_128::oneshot(&row) as u32
+}
+
+/// The pieces that differ, with their numbers; `None` where they are not the same row of pieces, or
+/// many differ.
+fn differing<'v>(ours: &'v [u8], theirs: &'v [u8]) -> Option<Vec<(usize, Piece<'v>, Piece<'v>)>> {
+    let mut differing = Vec::new();
+    let mut pieces = (Pieces::new(ours, Reach::Word), Pieces::new(theirs, Reach::Word));
+    for at in 0.. {
+        match (pieces.0.next(), pieces.1.next()) {
+            (None, None) => break,
+            (Some(one), Some(two)) if one == two => {}
+            (Some(one), Some(two)) if one.is_like(two) && differing.len() < LINE_PIECES => {
+                differing.push((at, one, two));
             }
-            Some(Piece::Mark(mark)) => row.push(mark),
-            Some(Piece::Stamp(..)) => row.push(b'T'),
-            Some(Piece::Uuid(_)) => row.push(b'U'),
-            Some(Piece::Word(word)) if word.iter().any(u8::is_ascii_digit) => row.push(b'9'),
-            Some(Piece::Word(word)) => row.extend_from_slice(word),
+            _ => return None,
         }
     }
+    Some(differing)
 }
 
 /// Whether both are one row of pieces, in which random words, UUIDs and points in time differ.
@@ -301,6 +377,10 @@ pub(super) fn differ_at_random(one: &[u8], two: &[u8]) -> bool {
             _ => return false,
         }
     }
+}
+
+fn count_lines(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count()
 }
 
 /// The point in time that the value is, and nothing else.

@@ -49,6 +49,11 @@ enum Zone {
 }
 
 impl Form {
+    /// Whether it is a number, which may be one of another kind.
+    pub(super) fn is_number(self) -> bool {
+        matches!(self.style, Style::Epoch(_))
+    }
+
     /// A number for it, for memories.
     pub(super) fn code(self) -> u32 {
         let (style, detail) = match self.style {
