@@ -159,13 +159,20 @@ impl<'p> Findings<'p> {
         let mut place = None;
         if let Some(sieve) = &mut self.sieve {
             let mut told = sieve.by_values(change, primary, shadow);
-            if told == Told::Report && sieve.has_room() {
+            let asked = match told {
+                Told::Report => Some(change),
+                Told::OtherPrecision => Some(Change::Format),
+                Told::OtherForm | Told::Quiet(_) => None,
+            };
+            if let Some(change) = asked
+                && sieve.has_room()
+            {
                 let (_, pattern) = place.insert(path());
                 told = sieve.by_place(kind, pattern, change, primary, shadow);
             }
             match told {
                 Told::Quiet(quiet) => return self.reasons.push(Reason::from(quiet)),
-                Told::OtherForm => change = Change::Format,
+                Told::OtherForm | Told::OtherPrecision => change = Change::Format,
                 Told::Report => {}
             }
             if sieve.is_to_learn() {

@@ -55,7 +55,7 @@ mod shelf;
 mod sieve;
 mod stamp;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -121,6 +121,8 @@ struct Endpoint {
     kept: u64,
     /// How many of them were.
     met: u64,
+    /// Its points in time leave out zeros at their end: some have fewer digits than others.
+    trims: bool,
 }
 
 #[derive(Debug)]
@@ -162,6 +164,7 @@ impl Noise {
             primary,
             other,
             asked: 0,
+            trimmed: Cell::new(false),
             carried: OnceCell::new(),
         })
     }
@@ -217,6 +220,14 @@ impl Noise {
         }
     }
 
+    fn trims(&self, slot: EndpointSlot) -> bool {
+        self.endpoints[slot as usize].trims
+    }
+
+    fn note_trimmed(&mut self, slot: EndpointSlot) {
+        self.endpoints[slot as usize].trims = true;
+    }
+
     fn endpoint(
         &mut self,
         service: ServiceId,
@@ -239,6 +250,7 @@ impl Noise {
             compared: Compared::default(),
             kept: 0,
             met: 0,
+            trims: false,
         });
         Some(slot)
     }
@@ -285,6 +297,10 @@ impl Noise {
         self.seen.push(key);
         let Some(place) = self.places.get_mut(&key) else { return Told::Report };
         let known = &mut place.known;
+        if change == Change::Format {
+            let seldom = known.is_seldom(self.endpoints[endpoint as usize].compared);
+            return if seldom { Told::Quiet(Quiet::Timestamp) } else { Told::OtherForm };
+        }
         if !has_values(change) {
             let noise = known.noise.filter(|_| sort == Sort::Legs);
             return noise.map_or(Told::Report, |cause| Told::Quiet(Quiet::Noise(cause)));
@@ -322,6 +338,10 @@ impl Noise {
         for key in self.seen.drain(..) {
             let Some(place) = self.places.get_mut(&key) else { continue };
             place.known.note(sort, endpoint.compared);
+            // A form that the primary never has is no noise; how often it comes is all to know.
+            if place.change == Change::Format {
+                continue;
+            }
             let changed = place.known.decide(layers, endpoint.compared);
             let again = place.known.noise.is_some() && place.known.shapes.values() >= place.tell_at;
             if again {
@@ -401,3 +421,6 @@ fn has_values(change: Change) -> bool {
         | Change::More => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,11 @@ const PROOF: f32 = 4.0;
 /// Answers to one request that are up to this far apart are given at one time.
 const NEAR: Duration = Duration::from_secs(1);
 
+/// Differences of late from which a place no longer differs seldom, and their share. Of Go's and
+/// Java's points in time, one in a thousand ends in three zeros, which are left out.
+const OFTEN: f32 = 2.5;
+const OFTEN_SHARE: f32 = 0.05;
+
 /// Comparisons with a second copy from which they count alone: it was asked at the same time.
 const ENOUGH_COPIES: f32 = 8.0;
 
@@ -113,6 +118,13 @@ impl Known {
             Sort::Far => self.far.note(compared.far, SLOW),
             Sort::Copies => self.copies.note(compared.copies, SLOW),
         }
+    }
+
+    /// Whether the legs hardly ever differ here, the comparison at hand included.
+    pub(super) fn is_seldom(&self, compared: Compared) -> bool {
+        let mut lately = self.legs_lately;
+        lately.note(compared.legs + 1, FAST);
+        lately.differed < OFTEN || lately.differed < OFTEN_SHARE * lately.of
     }
 
     /// Decides anew; whether that is news.

@@ -4,7 +4,7 @@
 //! same way; or each is what its own request carries in the same header field. Then what is known
 //! of the place.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use capture::{Exchange, Request, Timestamp};
@@ -92,6 +92,9 @@ pub(crate) enum Told {
     Report,
     /// It is to be reported: the shadow's value is in a form that the primary's never are.
     OtherForm,
+    /// Both are points in time, of another precision, where zeros at the end are left out: the
+    /// place knows whether that is seldom.
+    OtherPrecision,
     Quiet(Quiet),
 }
 
@@ -100,7 +103,8 @@ impl Told {
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Report, _) | (_, Self::Report) => Self::Report,
-            (Self::OtherForm, _) | (_, Self::OtherForm) => Self::OtherForm,
+            (Self::OtherForm | Self::OtherPrecision, _)
+            | (_, Self::OtherForm | Self::OtherPrecision) => Self::OtherForm,
             (Self::Quiet(why), Self::Quiet(_)) => Self::Quiet(why),
         }
     }
@@ -118,6 +122,8 @@ pub(crate) struct Sieve<'p> {
     pub(super) primary: Side<'p>,
     pub(super) other: Side<'p>,
     pub(super) asked: usize,
+    /// Whether two points in time had other numbers of digits.
+    pub(super) trimmed: Cell<bool>,
     /// Values of header fields that are not the same in both requests.
     pub(super) carried: OnceCell<Vec<(&'p [u8], &'p [u8])>>,
 }
@@ -248,6 +254,9 @@ impl Sieve<'_> {
     /// The comparison is whole: it counts, with what was noted.
     pub(crate) fn finish(self) {
         if let Some(endpoint) = self.endpoint {
+            if self.trimmed.get() {
+                self.noise.note_trimmed(endpoint);
+            }
             self.noise.compared(endpoint, self.sort, self.layers, self.primary.start);
         }
     }
@@ -260,8 +269,15 @@ impl Sieve<'_> {
         if let (Some(one), Some(two)) = (whole(ours), whole(theirs))
             && one.form != two.form
         {
-            let other_form = self.layers.has(NoiseLayer::Timestamp) && self.are_near(one, two);
-            return if other_form { Told::OtherForm } else { Told::Report };
+            if !self.layers.has(NoiseLayer::Timestamp) || !self.are_near(one, two) {
+                return Told::Report;
+            }
+            let trimmed = self.endpoint.is_some_and(|endpoint| self.noise.trims(endpoint));
+            return if trimmed && one.form.same_but_for_precision(two.form) {
+                Told::OtherPrecision
+            } else {
+                Told::OtherForm
+            };
         }
         if self.is_carried(ours, theirs) {
             return Told::Quiet(Quiet::RequestId);
@@ -284,8 +300,13 @@ impl Sieve<'_> {
     fn explain_piece(&self, one: Piece<'_>, two: Piece<'_>) -> Option<Quiet> {
         match (one, two) {
             (Piece::Stamp(one, _), Piece::Stamp(two, _)) => {
-                let alike = one.form == two.form && self.layers.has(NoiseLayer::Timestamp);
-                (alike && self.are_near(one, two)).then_some(Quiet::Timestamp)
+                let alike = one.form == two.form
+                    && self.layers.has(NoiseLayer::Timestamp)
+                    && self.are_near(one, two);
+                if alike && one.digits != two.digits {
+                    self.trimmed.set(true);
+                }
+                alike.then_some(Quiet::Timestamp)
             }
             (Piece::Word(one), Piece::Word(two)) | (Piece::Uuid(one), Piece::Uuid(two)) => {
                 self.is_carried(one, two).then_some(Quiet::RequestId)

@@ -12,6 +12,8 @@ use capture::Timestamp;
 pub(super) struct Stamp {
     pub(super) at: Timestamp,
     pub(super) form: Form,
+    /// Digits of its fraction.
+    pub(super) digits: usize,
     /// Bytes that it takes.
     pub(super) len: usize,
 }
@@ -52,6 +54,11 @@ impl Form {
     /// Whether it is a number, which may be one of another kind.
     pub(super) fn is_number(self) -> bool {
         matches!(self.style, Style::Epoch(_))
+    }
+
+    /// Whether both are the same but for their precision.
+    pub(super) fn same_but_for_precision(self, other: Self) -> bool {
+        Self { precision: other.precision, ..self } == other
     }
 
     /// A number for it, for memories.
@@ -107,7 +114,7 @@ fn epoch(text: &[u8], len: usize) -> Option<Stamp> {
         Form { style: Style::Epoch(len as u8), precision: precision(fraction), zone: Zone::None };
     let taken = if fraction == 0 { len } else { len + 1 + fraction };
     let at = Timestamp::from_nanos(number.saturating_mul(unit_ns).saturating_add(fraction_ns));
-    Some(Stamp { at, form, len: taken })
+    Some(Stamp { at, form, digits: fraction, len: taken })
 }
 
 fn iso(text: &[u8]) -> Option<Stamp> {
@@ -180,7 +187,7 @@ fn finish(
     let east = if let Zone::Offset(minutes) = zone { i64::from(minutes) * 60 } else { 0 };
     let seconds = u64::try_from(seconds - east).ok()?;
     let at = Timestamp::from_nanos(seconds.checked_mul(1_000_000_000)?.checked_add(fraction_ns)?);
-    Some(Stamp { at, form: Form { style, precision: precision(digits), zone }, len })
+    Some(Stamp { at, form: Form { style, precision: precision(digits), zone }, digits, len })
 }
 
 fn precision(digits: usize) -> u8 {

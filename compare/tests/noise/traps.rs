@@ -135,7 +135,7 @@ fn prices(seed: u64, changes_in_ms: u64, wrong_from: u64, wrong_in: u64) -> (u64
         let n = trap.random.u64(..100);
         // Each item's price changes at times of its own.
         let price = 100 + n + (at_ms + n * 977) / changes_in_ms;
-        let is_wrong = round >= wrong_from && n % wrong_in == 0;
+        let is_wrong = round >= wrong_from && n.is_multiple_of(wrong_in);
         let primary = format!("{{\"price\":{price}}}");
         let shadow = format!("{{\"price\":{}}}", price + u64::from(is_wrong));
         let target = format!("/prices/{n}");
