@@ -1,6 +1,6 @@
 # Each target installs what it needs on Debian 12 (with cargo on the PATH) and says what it does.
-.PHONY: demo test check bench bench-live bench-diff fuzz build tools-build tools-test tools-fuzz tools-live \
-	tools-check tools-bench tools-bench-diff help
+.PHONY: demo test check bench bench-noise bench-live bench-diff fuzz build tools-build tools-test \
+	tools-fuzz tools-live tools-check tools-bench tools-bench-diff help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -32,6 +32,9 @@ check: tools-build tools-check ## format, lints, documentation, licences
 
 bench: build tools-bench ## pairs per CPU second of analyze against the floor and the peers
 	cargo bench --locked --bench analyze
+
+bench-noise: tools-build ## what is learned of noise and what is not, beside Diffy's formula
+	cargo bench --locked -p tapdiff-compare --bench noise
 
 bench-live: build tools-test tools-live ## real Envoy at full speed, mirrored in full, the tap beside it (LIVE_SECONDS, LIVE_PAIRS)
 	$(AS_ROOT) $(foreach v,LIVE_SECONDS LIVE_PAIRS LIVE_CONNECTIONS,$(if $($v),$v="$($v)")) \

@@ -95,6 +95,10 @@ pub(crate) struct AnalyzeArgs {
     /// Where the shadow listens; may be repeated
     #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
     pub(crate) shadow: Vec<Address>,
+    /// Where a second copy of the primary's version listens, from which is learned what varies by
+    /// itself; may be repeated
+    #[arg(long, value_name = "ADDR", value_parser = Address::parse)]
+    pub(crate) secondary: Vec<Address>,
     /// The proxy that makes the copy: what it changes on the way is no difference [default: envoy]
     #[arg(long, value_name = "PROXY")]
     pub(crate) mirror: Option<Mirror>,

@@ -86,6 +86,17 @@ impl Judge {
         }
     }
 
+    /// Goes on with what an earlier judge told of noise, of services that the policy names.
+    #[must_use]
+    pub fn learned(mut self, news: impl IntoIterator<Item = NoiseNews>) -> Self {
+        for news in news {
+            if let Some(policy) = self.policy.service(news.service) {
+                self.differ.learned(&policy.name, &news);
+            }
+        }
+        self
+    }
+
     /// Hash of the pair key of `exchange`: equal on both legs of a request, and the same in every
     /// run, host and version. What sheds by it keeps or drops both legs of a pair.
     ///
@@ -103,6 +114,7 @@ impl Judge {
         let Some(Origin { service, leg }) = exchange.origin else { return };
         let Some(policy) = self.policy.service(service) else { return };
         if leg == Leg::Secondary {
+            self.observe(service, &exchange);
             return self.unpaired(service, leg, &exchange, Outcome::Baseline);
         }
         let Some(key) = exchange.request.as_ref().and_then(|request| Key::of(policy, request))
@@ -161,6 +173,9 @@ impl Judge {
             match paired {
                 Paired::Pair { primary, shadow } => self.compare(primary, shadow),
                 Paired::Alone(keyed, outcome) => {
+                    if keyed.leg == Leg::Primary && outcome == Outcome::Unmirrored {
+                        self.observe(keyed.service, &keyed.exchange);
+                    }
                     self.unpaired(keyed.service, keyed.leg, &keyed.exchange, outcome);
                 }
             }
@@ -174,6 +189,7 @@ impl Judge {
         let endpoint = self.endpoints.of(service, primary.request.as_ref());
         let name = self.endpoints.name(endpoint);
         let found = self.differ.compare(policy, name, &primary, &shadow);
+        self.differ.observe(policy, name, digest.hash(), &primary);
 
         let outcome = match found.verdict {
             Verdict::Incomparable(_) => Outcome::Incomparable,
@@ -200,6 +216,24 @@ impl Judge {
             divergences: found.divergences,
             suppressed: found.suppressed,
         })));
+        self.tell_news();
+    }
+
+    /// Looks at an answer for what varies by itself.
+    fn observe(&mut self, service: ServiceId, exchange: &Exchange) {
+        let Some(policy) = self.policy.service(service) else { return };
+        let key = exchange.request.as_ref().and_then(|request| Key::of(policy, request));
+        let Some(key) = key else { return };
+        let endpoint = self.endpoints.of(service, exchange.request.as_ref());
+        let name = self.endpoints.name(endpoint);
+        self.differ.observe(policy, name, key.digest.hash(), exchange);
+        self.tell_news();
+    }
+
+    fn tell_news(&mut self) {
+        while let Some(news) = self.differ.news() {
+            self.judged.push_back(Judged::Noise(Box::new(news)));
+        }
     }
 
     fn unpaired(&mut self, service: ServiceId, leg: Leg, exchange: &Exchange, outcome: Outcome) {

@@ -33,7 +33,10 @@ pub use extractor::{Extractor, ParseExtractorError};
 pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};
 pub use outcome::{Incomparable, Outcome, ShedReason, Verdict};
-pub use policy::{Mirror, ParseMirrorError, Policy, ServicePolicy, Window};
+pub use policy::{
+    Mirror, NoiseLayer, NoiseLayers, ParseMirrorError, ParseNoiseLayerError, Policy, ServicePolicy,
+    Window,
+};
 pub use rollup::{EndpointRollup, Latency, LegAccount, Rollup};
 pub use rule::{
     Action, ElementKey, Normaliser, ParseRuleError, PathPattern, Rule, RuleError, RuleFault,

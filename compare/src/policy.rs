@@ -37,6 +37,11 @@ pub struct ServicePolicy {
     pub pair_by: Vec<Extractor>,
     /// Differences that are expected. Where several match, the first is counted.
     pub rules: Vec<Rule>,
+    /// How what varies by itself is told from what the shadow does.
+    pub noise: NoiseLayers,
+    /// How far outside its own exchange a point in time may lie to be taken for when the answer was
+    /// made. Default 60 s: clocks that are that far apart are not a release's doing.
+    pub clock_slack: Duration,
 }
 
 impl ServicePolicy {
@@ -48,7 +53,97 @@ impl ServicePolicy {
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::default()],
             rules: Vec::new(),
+            noise: NoiseLayers::ALL,
+            clock_slack: Duration::from_secs(60),
         }
+    }
+}
+
+/// A way to tell what varies by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoiseLayer {
+    /// Points in time near their own exchange, written the same way on both legs.
+    Timestamp,
+    /// The primary's own answers to a request that comes again.
+    Itself,
+    /// A second copy of the primary.
+    Secondary,
+    /// Random tokens that are new every time, where no request comes again.
+    Token,
+}
+
+impl NoiseLayer {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 4] = [Self::Timestamp, Self::Itself, Self::Secondary, Self::Token];
+
+    /// As the configuration writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timestamp => "timestamp",
+            Self::Itself => "self",
+            Self::Secondary => "secondary",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl fmt::Display for NoiseLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for NoiseLayer {
+    type Err = ParseNoiseLayerError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|layer| layer.as_str() == text)
+            .ok_or_else(|| ParseNoiseLayerError(text.to_owned()))
+    }
+}
+
+/// The text that names no way to tell noise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseNoiseLayerError(pub String);
+
+impl fmt::Display for ParseNoiseLayerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = self;
+        write!(f, "'{text}' is no kind of noise; write timestamp, self, secondary or token")
+    }
+}
+
+impl std::error::Error for ParseNoiseLayerError {}
+
+/// Some of the [`NoiseLayer`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NoiseLayers(u8);
+
+impl NoiseLayers {
+    /// None: every difference that no rule explains is reported.
+    pub const NONE: Self = Self(0);
+
+    /// All of them.
+    pub const ALL: Self = Self((1 << NoiseLayer::ALL.len()) - 1);
+
+    /// Whether `layer` is one of them.
+    #[must_use]
+    pub const fn has(self, layer: NoiseLayer) -> bool {
+        self.0 & (1 << layer as u8) != 0
+    }
+
+    /// Those that are there, in the order of declaration.
+    pub fn iter(self) -> impl Iterator<Item = NoiseLayer> {
+        NoiseLayer::ALL.into_iter().filter(move |&layer| self.has(layer))
+    }
+}
+
+impl FromIterator<NoiseLayer> for NoiseLayers {
+    fn from_iter<I: IntoIterator<Item = NoiseLayer>>(layers: I) -> Self {
+        Self(layers.into_iter().fold(0, |all, layer| all | 1 << layer as u8))
     }
 }
 
@@ -137,6 +232,20 @@ impl std::error::Error for ParseMirrorError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_are_a_set_of_those_named() {
+        for layer in NoiseLayer::ALL {
+            assert_eq!(layer.as_str().parse(), Ok(layer));
+            assert!(NoiseLayers::ALL.has(layer) && !NoiseLayers::NONE.has(layer));
+        }
+        let some: NoiseLayers = [NoiseLayer::Token, NoiseLayer::Timestamp].into_iter().collect();
+        assert!(some.iter().eq([NoiseLayer::Timestamp, NoiseLayer::Token]));
+        assert_eq!(
+            "all".parse::<NoiseLayer>().unwrap_err().to_string(),
+            "'all' is no kind of noise; write timestamp, self, secondary or token"
+        );
+    }
 
     #[test]
     fn every_mirror_is_read_as_it_is_written() {

@@ -34,7 +34,10 @@ fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
         }
         None => Config::default(),
     };
-    if config.services.is_empty() || !args.primary.is_empty() || !args.shadow.is_empty() {
+    let says_where = [&args.primary, &args.shadow, &args.secondary]
+        .iter()
+        .any(|addresses| !addresses.is_empty());
+    if config.services.is_empty() || says_where {
         if args.primary.is_empty() || args.shadow.is_empty() {
             return Err(Failure::usage(
                 "say where both legs listen: --primary ADDRESS:PORT and --shadow ADDRESS:PORT, or \
@@ -44,6 +47,7 @@ fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
         let mut service = Service::new(args.service.as_deref().unwrap_or("default"));
         service.primary.clone_from(&args.primary);
         service.shadow.clone_from(&args.shadow);
+        service.secondary.clone_from(&args.secondary);
         config.services = vec![service];
         if let Some(clash) = config::clash(&config.services) {
             return Err(Failure::usage(clash));

@@ -19,7 +19,7 @@ use std::time::Duration;
 use capture::{
     AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target, Timestamp,
 };
-use compare::{Extractor, Mirror, Policy, Rule, ServicePolicy, Window};
+use compare::{Extractor, Mirror, NoiseLayer, NoiseLayers, Policy, Rule, ServicePolicy, Window};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -68,9 +68,15 @@ pub(crate) struct Service {
     pub(crate) name: Arc<str>,
     pub(crate) primary: Vec<Address>,
     pub(crate) shadow: Vec<Address>,
+    /// A second copy of the primary's version; there may be none.
+    pub(crate) secondary: Vec<Address>,
     pub(crate) mirror: Mirror,
     pub(crate) pair_by: Vec<Extractor>,
     pub(crate) rules: Vec<Rule>,
+    /// How what varies by itself is told.
+    pub(crate) noise: NoiseLayers,
+    /// How far points in time may lie outside their exchange.
+    pub(crate) clock_slack: Duration,
 }
 
 /// An address as written and what it stands for now: a name may have several.
@@ -113,9 +119,12 @@ impl Service {
             name: name.into(),
             primary: Vec::new(),
             shadow: Vec::new(),
+            secondary: Vec::new(),
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::Header("x-request-id".into())],
             rules: Vec::new(),
+            noise: NoiseLayers::ALL,
+            clock_slack: Duration::from_secs(60),
         }
     }
 }
@@ -187,9 +196,11 @@ impl Config {
     pub(crate) fn targets(&self) -> Vec<Target> {
         let mut targets = Vec::new();
         for (id, service) in (0..).zip(&self.services) {
-            for (leg, addresses) in
-                [(Leg::Primary, &service.primary), (Leg::Shadow, &service.shadow)]
-            {
+            for (leg, addresses) in [
+                (Leg::Primary, &service.primary),
+                (Leg::Shadow, &service.shadow),
+                (Leg::Secondary, &service.secondary),
+            ] {
                 let origin = Origin { service: ServiceId(id), leg };
                 targets.extend(addresses.iter().flat_map(|address| {
                     address.patterns.iter().map(move |&address| Target { origin, address })
@@ -210,6 +221,8 @@ impl Config {
                     mirror: service.mirror,
                     pair_by: service.pair_by.clone(),
                     rules: service.rules.clone(),
+                    noise: service.noise,
+                    clock_slack: service.clock_slack,
                 })
                 .collect(),
             window: self.window,
@@ -257,9 +270,13 @@ impl Config {
             };
             writeln!(out, "primary = {}", written(&service.primary))?;
             writeln!(out, "shadow = {}", written(&service.shadow))?;
+            writeln!(out, "secondary = {}", written(&service.secondary))?;
             writeln!(out, "mirror = {}", quoted(service.mirror.as_str()))?;
             let pair_by: Vec<String> = service.pair_by.iter().map(ToString::to_string).collect();
             writeln!(out, "pair_by = {}", list(&pair_by))?;
+            let noise: Vec<String> = service.noise.iter().map(|layer| layer.to_string()).collect();
+            writeln!(out, "noise = {}", list(&noise))?;
+            writeln!(out, "clock_slack_ms = {}", service.clock_slack.as_millis())?;
             for rule in &service.rules {
                 rule::write(out, rule)?;
             }
@@ -370,6 +387,9 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: 
     let mut service = Service::new(&name);
     service.primary = read_addresses(&mut section, "primary");
     service.shadow = read_addresses(&mut section, "shadow");
+    if let Some(written) = section.strings("secondary") {
+        service.secondary = parse_addresses(&section, "secondary", &written);
+    }
     if let Some(mirror) = section.string("mirror")
         && let Some(mirror) = section.parse("mirror", &mirror)
     {
@@ -382,6 +402,11 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: 
         service.pair_by =
             pair_by.iter().filter_map(|text| section.parse("pair_by", text)).collect();
     }
+    if let Some(noise) = section.parsed::<NoiseLayer>("noise") {
+        service.noise = noise.into_iter().collect();
+    }
+    service.clock_slack =
+        duration(&mut section, "clock_slack_ms", 0..=3_600_000, service.clock_slack);
     let mut at = Vec::new();
     for text in section.strings("ignore").unwrap_or_default() {
         if let Some(rule) = section.parse("ignore", &text) {
@@ -422,7 +447,9 @@ pub(crate) fn clash(services: &[Service]) -> Option<String> {
             let on = |leg: &str| format!("{leg} of '{}'", service.name);
             let primary = service.primary.iter().map(move |address| (on("primary"), address));
             let shadow = service.shadow.iter().map(move |address| (on("shadow"), address));
-            primary.chain(shadow)
+            let copies = service.secondary.iter();
+            let secondary = copies.map(move |address| (on("secondary"), address));
+            primary.chain(shadow).chain(secondary)
         })
         .collect();
     all.iter().enumerate().find_map(|(i, (leg, address))| {
@@ -443,6 +470,14 @@ fn read_addresses(section: &mut Section<'_, '_>, key: &'static str) -> Vec<Addre
     if written.is_empty() {
         section.note(&span, format!("'{key}' needs at least one address"));
     }
+    parse_addresses(section, key, &written)
+}
+
+fn parse_addresses(
+    section: &Section<'_, '_>,
+    key: &str,
+    written: &[Spanned<String>],
+) -> Vec<Address> {
     let mut addresses = Vec::new();
     for text in written {
         match Address::parse(text.get_ref()) {
@@ -615,6 +650,35 @@ ignore = "body:/price"
     fn a_store_is_a_file_and_no_url() {
         let said = faults(&format!("[store]\npath = \"http://ch:8123/tapdiff\"\n{GOOD}"));
         assert!(said.contains("config.toml:2: path = 'http://ch:8123/tapdiff': a URL"), "{said}");
+    }
+
+    #[test]
+    fn a_second_copy_and_what_tells_noise_may_be_named() {
+        let with = |lines: &str| {
+            let text = GOOD.replace("mirror = \"envoy\"", lines);
+            Config::parse("config.toml", &text)
+        };
+        let plain = with("").unwrap();
+        assert_eq!(plain.services[0].noise, NoiseLayers::ALL);
+        assert!(with("secondary = []").unwrap().services[0].secondary.is_empty());
+        let config =
+            with("secondary = [\"10.0.0.3:8080\"]\nnoise = [\"self\"]\nclock_slack_ms = 5000")
+                .unwrap();
+        let policy = &config.policy().services[0];
+        assert!(policy.noise.iter().eq([NoiseLayer::Itself]));
+        assert_eq!(policy.clock_slack, Duration::from_secs(5));
+        assert!(config.targets().iter().any(|target| target.origin.leg == Leg::Secondary));
+        assert!(config.effective().contains("noise = [\"self\"]"));
+        assert_ne!(config.digest(), plain.digest());
+        assert_eq!(with("noise = []").unwrap().services[0].noise, NoiseLayers::NONE);
+
+        let said = with("noise = [\"etag\"]").unwrap_err().to_string();
+        assert!(
+            said.contains("config.toml:9: noise = 'etag': 'etag' is no kind of noise"),
+            "{said}"
+        );
+        let said = with("secondary = [\"10.0.0.1:8080\"]").unwrap_err().to_string();
+        assert!(said.contains("is both primary of 'shop' and secondary of 'shop'"), "{said}");
     }
 
     #[test]

@@ -189,10 +189,9 @@ mod tests {
 
     fn policy() -> Arc<Policy> {
         let service = ServicePolicy {
-            name: "shop".into(),
             mirror: Mirror::None,
             pair_by: vec![Extractor::Header("x-request-id".into())],
-            rules: Vec::new(),
+            ..ServicePolicy::new("shop")
         };
         Arc::new(Policy { services: vec![service], window: Window::default() })
     }

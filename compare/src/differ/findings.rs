@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use capture::Timestamp;
 
+use crate::noise::{Quiet, Sieve, Told};
 use crate::signature::signature;
-use crate::{Action, Change, Divergence, Kind, Normaliser, Scope, ServicePolicy, Suppressed};
+use crate::{
+    Action, Change, Divergence, Kind, NoiseCause, Normaliser, Scope, ServicePolicy, Suppressed,
+};
 
 use super::bare::bare;
 use super::place::{Place, cut};
@@ -36,6 +39,12 @@ pub(super) enum Reason {
     NotJson,
     /// A charset that is not known: the bytes are compared as sent.
     CharsetUnknown,
+    /// It is noise.
+    Noise(NoiseCause),
+    /// Both values are points in time near their own exchange.
+    Timestamp,
+    /// Each value is what its own request carries.
+    RequestId,
 }
 
 /// The names that reasons other than configured rules are counted under.
@@ -49,6 +58,10 @@ pub(super) struct ReasonNames {
     mirrors: [Arc<str>; crate::Mirror::ALL.len()],
     not_json: Arc<str>,
     charset_unknown: Arc<str>,
+    /// By `NoiseCause as usize`.
+    noise: [Arc<str>; NoiseCause::ALL.len()],
+    timestamp: Arc<str>,
+    request_id: Arc<str>,
 }
 
 impl Default for ReasonNames {
@@ -61,6 +74,12 @@ impl Default for ReasonNames {
             mirrors: crate::Mirror::ALL.map(|mirror| format!("profile:{mirror}").into()),
             not_json: "note:not-json".into(),
             charset_unknown: "note:charset-unknown".into(),
+            noise: NoiseCause::ALL.map(|cause| match cause {
+                NoiseCause::Class => "class:token".into(),
+                cause => format!("noise:{cause}").into(),
+            }),
+            timestamp: "class:timestamp".into(),
+            request_id: "class:own-request-id".into(),
         }
     }
 }
@@ -71,6 +90,7 @@ pub(super) struct Mark {
     divergences: usize,
     beyond: u64,
     reasons: usize,
+    noted: usize,
 }
 
 impl Mark {
@@ -92,6 +112,7 @@ pub(super) struct Findings<'p> {
     beyond: u64,
     beyond_kind: Kind,
     reasons: &'p mut Vec<Reason>,
+    sieve: Option<Sieve<'p>>,
 }
 
 impl<'p> Findings<'p> {
@@ -111,7 +132,13 @@ impl<'p> Findings<'p> {
             beyond: 0,
             beyond_kind: Kind::Body,
             reasons,
+            sieve: None,
         }
+    }
+
+    /// The same, where each difference that no rule explains is held against what is noise.
+    pub(super) fn sieved(self, sieve: Option<Sieve<'p>>) -> Self {
+        Self { sieve, ..self }
     }
 
     /// The first rule that explains this change of the status.
@@ -192,15 +219,41 @@ impl<'p> Findings<'p> {
         self.reasons.push(reason);
     }
 
-    /// Notes a divergence. Path and pattern are made only if it will be listed.
+    /// Notes a divergence, unless it is noise. Path and pattern are made only if they are asked
+    /// for.
     pub(super) fn diverge(
         &mut self,
         kind: Kind,
-        path: impl FnOnce() -> (Box<str>, Box<str>),
+        path: impl Fn() -> (Box<str>, Box<str>),
         change: Change,
         primary: Option<&[u8]>,
         shadow: Option<&[u8]>,
     ) {
+        let mut change = change;
+        let mut place = None;
+        if let Some(sieve) = &mut self.sieve {
+            let mut told = sieve.by_values(change, primary, shadow);
+            let asked = match told {
+                Told::Report => Some(change),
+                Told::OtherPrecision => Some(Change::Format),
+                Told::OtherForm | Told::Quiet(_) => None,
+            };
+            if let Some(change) = asked
+                && sieve.has_room()
+            {
+                let (_, pattern) = place.insert(path());
+                told = sieve.by_place(kind, pattern, change, primary, shadow);
+            }
+            match told {
+                Told::Quiet(quiet) => return self.reasons.push(Reason::from(quiet)),
+                Told::OtherForm | Told::OtherPrecision => change = Change::Format,
+                Told::Report => {}
+            }
+            if sieve.is_to_learn() {
+                self.beyond += 1;
+                return;
+            }
+        }
         if self.divergences.len() >= LISTED {
             if self.beyond == 0 {
                 self.beyond_kind = kind;
@@ -208,7 +261,7 @@ impl<'p> Findings<'p> {
             self.beyond += 1;
             return;
         }
-        let (path, pattern) = path();
+        let (path, pattern) = place.unwrap_or_else(path);
         self.divergences.push(Divergence {
             signature: signature(&self.policy.name, self.endpoint, kind, &pattern, change),
             kind,
@@ -225,6 +278,7 @@ impl<'p> Findings<'p> {
             divergences: self.divergences.len(),
             beyond: self.beyond,
             reasons: self.reasons.len(),
+            noted: self.sieve.as_ref().map_or(0, Sieve::noted),
         }
     }
 
@@ -238,6 +292,16 @@ impl<'p> Findings<'p> {
         self.divergences.truncate(mark.divergences);
         self.beyond = mark.beyond;
         self.reasons.truncate(mark.reasons);
+        if let Some(sieve) = &mut self.sieve {
+            sieve.back_to(mark.noted);
+        }
+    }
+
+    /// Everything was compared: it counts as a comparison of what varies.
+    pub(super) fn conclude(&mut self) {
+        if let Some(sieve) = self.sieve.take() {
+            sieve.finish();
+        }
     }
 
     /// Divergences, and differences explained by rule.
@@ -276,6 +340,19 @@ impl<'p> Findings<'p> {
             Reason::Mirror => &names.mirrors[self.policy.mirror as usize],
             Reason::NotJson => &names.not_json,
             Reason::CharsetUnknown => &names.charset_unknown,
+            Reason::Noise(cause) => &names.noise[cause as usize],
+            Reason::Timestamp => &names.timestamp,
+            Reason::RequestId => &names.request_id,
+        }
+    }
+}
+
+impl From<Quiet> for Reason {
+    fn from(quiet: Quiet) -> Self {
+        match quiet {
+            Quiet::Timestamp => Self::Timestamp,
+            Quiet::RequestId => Self::RequestId,
+            Quiet::Noise(cause) => Self::Noise(cause),
         }
     }
 }

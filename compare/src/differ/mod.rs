@@ -23,6 +23,7 @@ pub(crate) mod json;
 mod multipart;
 mod named;
 mod number;
+mod observe;
 mod parameters;
 mod place;
 mod prefix;
@@ -34,6 +35,7 @@ mod words;
 
 use capture::{Evidence, Exchange, Request, Response};
 
+use crate::noise::{Noise, Shelf, Side, Sort};
 use crate::pairing::asks_the_same;
 use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
 use echo::Echo;
@@ -46,6 +48,13 @@ pub(crate) struct Differ {
     names: ReasonNames,
     /// Room for one pair's reasons.
     reasons: Vec<Reason>,
+    noise: Noise,
+    /// Answers of primaries, to be held against the next to the same request.
+    repeats: Shelf,
+    /// Answers of primaries and of their second copies, until the other comes.
+    copies: Shelf,
+    /// By `ServiceId`: whether it has a second copy.
+    has_copies: Vec<bool>,
 }
 
 /// What came of comparing a pair.
@@ -78,11 +87,19 @@ impl Differ {
         }
         let request_bodies_equal = !requests.0.body.is_empty();
 
+        let sides = Side::of(primary).zip(Side::of(shadow));
+        let sieve = primary.origin.zip(sides).and_then(|(origin, sides)| {
+            self.noise.sieve(policy, origin.service, endpoint, Sort::Legs, sides)
+        });
         let mut findings =
-            Findings::new(policy, endpoint, primary.timing.start(), &mut self.reasons);
+            Findings::new(policy, endpoint, primary.timing.start(), &mut self.reasons)
+                .sieved(sieve);
         let echo = Echo::new(policy.mirror, requests.0, requests.1);
         if let Err(reason) = answers(responses.0, responses.1, &echo, &mut findings) {
             return incomparable(reason, request_bodies_equal);
+        }
+        if responses.0.status == responses.1.status {
+            findings.conclude();
         }
         let (divergences, suppressed) = findings.finish(&self.names);
         let verdict = if divergences.is_empty() { Verdict::Matched } else { Verdict::Diverged };

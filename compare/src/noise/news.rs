@@ -1,4 +1,4 @@
-//! What varies by itself: differences that say nothing of the new version.
+//! Word of what varies by itself: what leaves the judge, and what it takes back after a restart.
 
 use std::fmt;
 use std::sync::Arc;
