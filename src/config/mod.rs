@@ -402,8 +402,9 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: 
         service.pair_by =
             pair_by.iter().filter_map(|text| section.parse("pair_by", text)).collect();
     }
-    if let Some(noise) = section.parsed::<NoiseLayer>("noise") {
-        service.noise = noise.into_iter().collect();
+    if let Some(noise) = section.strings("noise") {
+        let parsed = noise.iter().filter_map(|text| section.parse::<NoiseLayer>("noise", text));
+        service.noise = parsed.collect();
     }
     service.clock_slack =
         duration(&mut section, "clock_slack_ms", 0..=3_600_000, service.clock_slack);

@@ -1,6 +1,7 @@
 //! What a comparison has found so far: divergences, and differences that a rule explains.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use capture::Timestamp;
@@ -81,6 +82,25 @@ impl Default for ReasonNames {
             timestamp: "class:timestamp".into(),
             request_id: "class:own-request-id".into(),
         }
+    }
+}
+
+/// What is known of a line that differs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    /// Why nothing of it is reported.
+    pub(super) quiet: Option<Reason>,
+    /// Else each part that differs, by where it begins in the primary's line; none where that is
+    /// not known.
+    parts: Vec<(usize, Told)>,
+}
+
+impl Line {
+    /// Why nothing of what differs in this range of the primary's line is reported.
+    pub(super) fn quiet_in(&self, range: &Range<usize>) -> Option<Reason> {
+        let mut parts = self.parts.iter().filter(|(at, _)| range.contains(at));
+        let first = parts.next()?.1.quiet();
+        parts.all(|(_, told)| told.quiet().is_some()).then_some(first?.into())
     }
 }
 
@@ -219,6 +239,24 @@ impl<'p> Findings<'p> {
         self.reasons.push(reason);
     }
 
+    /// What is known of two lines of a text that differ, as they were sent.
+    ///
+    /// Asked before their words are told apart: what varies in a line is known by the line that it
+    /// stands in.
+    pub(super) fn line(
+        &mut self,
+        pattern: impl FnOnce() -> Box<str>,
+        primary: &[u8],
+        shadow: &[u8],
+    ) -> Line {
+        let Some(sieve) = self.sieve.as_mut() else { return Line::default() };
+        let mut told = (sieve.by_values(Change::Text, Some(primary), Some(shadow)), None);
+        if told.0 == Told::Report && sieve.has_room() {
+            told = sieve.by_line(Kind::Body, &pattern(), primary, shadow);
+        }
+        Line { quiet: told.0.quiet().map(Reason::from), parts: told.1.unwrap_or_default() }
+    }
+
     /// Notes a divergence, unless it is noise. Path and pattern are made only if they are asked
     /// for.
     pub(super) fn diverge(
@@ -229,12 +267,34 @@ impl<'p> Findings<'p> {
         primary: Option<&[u8]>,
         shadow: Option<&[u8]>,
     ) {
+        self.diverge_at(kind, path, change, (primary, shadow), true);
+    }
+
+    /// Notes words of a line that differ, unless their values alone explain it.
+    pub(super) fn diverge_in_line(
+        &mut self,
+        path: impl Fn() -> (Box<str>, Box<str>),
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) {
+        self.diverge_at(Kind::Body, path, Change::Text, (primary, shadow), false);
+    }
+
+    fn diverge_at(
+        &mut self,
+        kind: Kind,
+        path: impl Fn() -> (Box<str>, Box<str>),
+        change: Change,
+        (primary, shadow): (Option<&[u8]>, Option<&[u8]>),
+        is_place: bool,
+    ) {
         let mut change = change;
         let mut place = None;
         if let Some(sieve) = &mut self.sieve {
             let mut told = sieve.by_values(change, primary, shadow);
             let asked = match told {
-                Told::Report => Some(change),
+                // Of one leg that is not what it says it is, there is nothing to learn.
+                Told::Report => (is_place && change != Change::Format).then_some(change),
                 Told::OtherPrecision => Some(Change::Format),
                 Told::OtherForm | Told::Quiet(_) => None,
             };

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::findings::{Reason, joined};
+use super::findings::{Line, Reason, joined};
 use super::here::Here;
 use super::words;
 use crate::{Change, Kind, Normaliser};
@@ -75,8 +75,14 @@ fn run(at: usize, primary: &[&[u8]], shadow: &[&[u8]], here: &mut Here<'_, '_, '
     let mut whole = 0;
     for line in 0..primary.len() {
         let (ours, theirs) = (primary[line], shadow[line]);
+        let mut known = Line::default();
         let reason = rule_for_line(ours, theirs, here)
-            .or_else(|| is_echo(&[ours], &[theirs], here).then_some(Reason::Mirror));
+            .or_else(|| is_echo(&[ours], &[theirs], here).then_some(Reason::Mirror))
+            .or_else(|| {
+                let Here { place, findings, .. } = &mut *here;
+                known = findings.line(|| place.line_pattern(), ours, theirs);
+                known.quiet
+            });
         let runs = match reason {
             None => words::runs(ours.trim_ascii_end(), theirs.trim_ascii_end(), here.texts),
             Some(_) => Some(Vec::new()),
@@ -91,7 +97,10 @@ fn run(at: usize, primary: &[&[u8]], shadow: &[&[u8]], here: &mut Here<'_, '_, '
         whole = line + 1;
         reason.into_iter().for_each(|reason| here.findings.suppress(reason));
         for run in runs.unwrap_or_default() {
-            word_differs(at + line, ours, theirs, &run, here);
+            match known.quiet_in(&run.primary) {
+                Some(reason) => here.findings.suppress(reason),
+                None => word_differs(at + line, ours, theirs, &run, here),
+            }
         }
     }
     if whole < primary.len() {
@@ -115,7 +124,7 @@ fn word_differs(
     }
     let place = &here.place;
     let path = || (place.word(line + 1, run.word), place.word_pattern());
-    here.findings.diverge(Kind::Body, path, Change::Text, one, other);
+    here.findings.diverge_in_line(path, one, other);
 }
 
 /// Words as they are told; `None` where there are none.
