@@ -260,7 +260,7 @@ fn large_arrays_end_in_an_answer_within_bounded_work() {
 #[test]
 fn nested_arrays_in_other_orders_are_looked_into_as_far_as_the_work_goes() {
     let (mut primary, mut shadow) = ("1".to_owned(), "2".to_owned());
-    for level in 0..100 {
+    for level in 0..250 {
         primary = format!(r#"[{{"id":"{level}","v":{primary}}},{{"id":"x","v":[1,2]}}]"#);
         shadow = format!(r#"[{{"id":"x","v":[2,1]}},{{"id":"{level}","v":{shadow}}}]"#);
     }
