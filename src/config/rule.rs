@@ -292,6 +292,23 @@ until = "2027-01-31T09:00:00Z"
     }
 
     #[test]
+    fn the_example_shows_every_action() {
+        let uncommented: String = include_str!("../../systemd/config.toml")
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key) if key.starts_with("[[") || key.contains(" = ") => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        let config = Config::parse("config.toml", &uncommented).unwrap();
+        assert_eq!(config.warnings, [""; 0]);
+        let rules = config.services[0].rules.iter();
+        let mut actions: Vec<&str> = rules.map(|rule| rule.action().as_str()).collect();
+        actions.dedup();
+        assert_eq!(actions, ["ignore", "normalise", "tolerate", "sort", "key"]);
+    }
+
+    #[test]
     fn a_rule_that_says_nothing_or_too_much_says_where_and_what_to_do() {
         for (rule, expected) in [
             ("name = \"x\"\n", "c.toml:6: a rule needs to say what it does: ignore = "),

@@ -181,7 +181,7 @@ impl<'t> Walk<'t, '_, '_, '_> {
             }
         };
         let mut elements = Elements::after(len);
-        let before = self.begin_element(&elements);
+        let before = (kind == FrameKind::Array).then(|| self.begin_element(&elements));
         self.place.0.push(step);
         if depth + 1 < frames.len() {
             self.inside(frames, depth + 1, same)?;
@@ -190,12 +190,12 @@ impl<'t> Walk<'t, '_, '_, '_> {
             self.value(depth + 1)?;
         }
         self.place.0.pop();
-        match kind {
-            FrameKind::Object => {
+        match before {
+            None => {
                 let more = self.next(b'}')?;
                 self.members(depth, more)
             }
-            FrameKind::Array => {
+            Some(before) => {
                 self.end_element(&mut elements, before, (from, from));
                 let more = self.next(b']')?;
                 self.elements(depth, elements, more)

@@ -164,6 +164,9 @@ fn say_the_same_but_for_the_code(primary: u16, shadow: u16) -> bool {
 }
 
 #[cfg(test)]
+mod under_rules;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::Mirror;

@@ -32,7 +32,7 @@ pub(super) fn runs(primary: &[u8], shadow: &[u8], budget: &mut TextBudget) -> Op
         let (old, new) = (op.old_range(), op.new_range());
         if let DiffOp::Equal { .. } = op {
             let tokens = &ours[old];
-            has_common |= tokens.iter().any(|token| is_word(token));
+            has_common |= tokens.iter().any(is_word);
             apart |= !tokens.iter().all(|token| token.trim_ascii().is_empty());
         } else {
             match changed.last_mut().filter(|_| !apart) {
@@ -42,7 +42,7 @@ pub(super) fn runs(primary: &[u8], shadow: &[u8], budget: &mut TextBudget) -> Op
             apart = false;
         }
     }
-    let has_word = |tokens: &[&[u8]]| tokens.iter().any(|token| is_word(token));
+    let has_word = |tokens: &[&[u8]]| tokens.iter().any(is_word);
     let words = |(old, new): &(Range<usize>, Range<usize>)| {
         has_word(&ours[old.clone()]) || has_word(&theirs[new.clone()])
     };

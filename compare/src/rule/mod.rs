@@ -1,7 +1,7 @@
 //! Differences that are expected: rules.
 //!
 //! Owns the written forms of scopes, what a rule does with a difference that it covers, and what is
-//! wrong with a list of them ([`audit`]). Everything is compiled when a rule is read; a list is
+//! wrong with a list of them ([`audit()`]). Everything is compiled when a rule is read; a list is
 //! looked at only where something differs. Of several rules that explain a difference the first is
 //! counted, by its name.
 

@@ -122,7 +122,9 @@ fn take_values(
             {
                 values.push(digester.value(&mut here, depth + 1)?);
             }
-            _ => drop(here.value(depth + 1)?),
+            _ => {
+                here.value(depth + 1)?;
+            }
         }
         more = here.next(b'}')?;
     }

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod edits;
+mod large;
 
 use super::*;
 use crate::differ::findings::ReasonNames;

@@ -260,11 +260,52 @@ fn large_arrays_end_in_an_answer_within_bounded_work() {
 #[test]
 fn nested_arrays_in_other_orders_are_looked_into_as_far_as_the_work_goes() {
     let (mut primary, mut shadow) = ("1".to_owned(), "2".to_owned());
-    for level in 0..100 {
+    for level in 0..250 {
         primary = format!(r#"[{{"id":"{level}","v":{primary}}},{{"id":"x","v":[1,2]}}]"#);
         shadow = format!(r#"[{{"id":"x","v":[2,1]}},{{"id":"{level}","v":{shadow}}}]"#);
     }
     let found = differences(&primary, &shadow);
     assert!(found[0].starts_with("body  order: "), "{found:?}");
     assert!(found.iter().any(|line| line.contains(" coarse: ")), "{found:?}");
+}
+
+#[test]
+fn of_other_members_the_one_that_most_elements_share_is_the_key() {
+    assert_eq!(
+        differences(
+            r#"[{"b":7,"a":1},{"b":8,"a":2},{"b":9,"a":3}]"#,
+            r#"[{"b":7,"a":2},{"b":8,"a":3},{"b":5,"a":1}]"#
+        ),
+        [
+            "body  order: order 0 1 2 -> order 1 2 0",
+            "body /0/b value: 7 -> 5",
+            "body /1/b value: 8 -> 7",
+            "body /2/b value: 9 -> 8",
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn values_have_one_digest_if_they_are_equal(
+        one in value(), other in value(), turn in 0_usize..5,
+    ) {
+        let digest = |text: &str| {
+            digest::Digester::default().value(&mut Scanner::new(text.as_bytes()), 0).unwrap()
+        };
+        let (text, again) = (digest(&one.to_string()), digest(&rewritten(&one, turn)));
+        prop_assert_eq!(text, again);
+        prop_assert_eq!(text == digest(&rewritten(&other, turn)), one == other);
+    }
+}
+
+#[test]
+fn members_of_one_name_count_by_occurrence_in_digests_too() {
+    let (one, other) = (r#"{"a":1,"b":0,"a":2}"#, r#"{"a":2,"a":1,"b":0}"#);
+    let again = r#"{"b":0,"a":1,"a":2.0}"#;
+    assert_eq!(
+        differences(&format!("[{one},5]"), &format!("[5,{again}]")),
+        ["body  order: order 0 1 -> order 1 0"]
+    );
+    assert_eq!(differences(&format!("[{one},5]"), &format!("[5,{other}]")).len(), 2);
 }

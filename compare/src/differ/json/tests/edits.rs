@@ -205,7 +205,7 @@ fn edited(seed: u64) -> Edited {
 #[test]
 fn exactly_the_edits_are_found() {
     let mut classes = std::collections::BTreeMap::new();
-    for seed in 0..3_000 {
+    for seed in 0..2_000 {
         let Edited { primary, shadow, expected } = edited(seed);
         if expected.len() > 60 {
             continue;
@@ -234,7 +234,7 @@ fn exactly_the_edits_are_found() {
         }
     }
     for change in ["value", "type", "missing", "added", "order"] {
-        assert!(classes[change] > 500, "{classes:?}");
+        assert!(classes[change] > 300, "{classes:?}");
     }
 }
 
