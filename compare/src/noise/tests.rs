@@ -68,6 +68,7 @@ fn another_time_form_or_text_around_it_is_reported() {
         // Something else differs too.
         (r#""a 2026-11-21T07:42:33Z""#, r#""b 2026-11-21T07:42:34Z""#, "value"),
         (r#""2026-11-21T07:42:33Z""#, r#""2026-11-21T07:42:34Z!""#, "value"),
+        (r#""at 2026-11-21T07:42:33Z""#, r#""at 2026-11-21 07:42:33Z""#, "value"),
         (r#""2026-11-21T07:42:33Z""#, "1795246953", "type"),
     ] {
         let body = |value: &str| sample(&format!("{{\"at\":{value}}}"));
@@ -92,6 +93,9 @@ fn zeros_left_out_are_no_other_precision_but_fewer_digits_every_time_are() {
     }
     let told: Vec<usize> = (0..20).map(|_| reported("123456789", "123456")).collect();
     assert_eq!(told[10..], [1; 10]);
+    // Not even where the primary does it itself is it noise by name.
+    learn(&mut differ, 50, |round| at(if round % 2 == 0 { "123456" } else { "123456789" }));
+    assert!(std::iter::from_fn(|| differ.news()).all(|news| news.change != Change::Format));
 }
 
 #[test]
@@ -188,6 +192,40 @@ fn a_status_is_never_noise() {
     learn(&mut differ, 200, |at| sample("{}").status(if at % 3 == 0 { 500 } else { 200 }));
     let (reported, _) = told(&mut differ, sample("{}"), sample("{}").status(500));
     assert_eq!(reported, ["status  value: 200 -> 500"]);
+}
+
+#[test]
+fn answers_of_other_statuses_are_no_comparison() {
+    // What differs in every comparison of the primary with itself, where few are one.
+    let mut differ = Differ::default();
+    let answer = |at: u64| sample(&format!("{{\"n\":{at}}}"));
+    learn(&mut differ, 320, |at| {
+        answer(at).status(if at % 32 < 2 || at % 2 == 0 { 200 } else { 404 })
+    });
+    let reported = |differ: &mut Differ, at: u64| told(differ, answer(at), answer(at + 1)).0.len();
+    assert_eq!((0..40).map(|at| reported(&mut differ, at)).sum::<usize>(), 0);
+
+    // And what differs in every pair, where half are none, and by itself in two of five.
+    let mut differ = Differ::default();
+    reported(&mut differ, 0);
+    learn(&mut differ, 400, |at| answer(if at % 10 < 4 { at } else { 0 }));
+    for at in 0..200 {
+        reported(&mut differ, at);
+        told(&mut differ, answer(0).status(500), answer(0));
+    }
+    assert_eq!(reported(&mut differ, 7), 1);
+}
+
+#[test]
+fn a_place_that_differs_twice_in_one_answer_differs_once() {
+    let answer = |a: u64, b: u64| sample(&format!("[{{\"v\":{a}}},{{\"v\":{b}}}]"));
+    let mut differ = Differ::default();
+    told(&mut differ, answer(0, 0), answer(0, 1));
+    learn(&mut differ, 800, |at| answer(u64::from(at % 20 == 0), u64::from(at % 20 == 0)));
+    for at in 0..400 {
+        told(&mut differ, answer(0, 0), answer(0, u64::from(at % 3 == 0)));
+    }
+    assert_eq!(told(&mut differ, answer(0, 0), answer(0, 1)).0.len(), 1);
 }
 
 #[test]
