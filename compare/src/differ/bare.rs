@@ -17,9 +17,48 @@ pub(super) fn bare(value: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// As [`bare`], and a number without a fraction that is nought: one value in one form, however it is
+/// written.
+pub(super) fn plain(value: &[u8]) -> Cow<'_, [u8]> {
+    let bare = bare(value);
+    let digits = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    match bare.iter().position(|&b| b == b'.') {
+        Some(point)
+            if digits(bare[..point].strip_prefix(b"-").unwrap_or(&bare[..point]))
+                && bare.len() > point + 1
+                && bare[point + 1..].iter().all(|&b| b == b'0') =>
+        {
+            match bare {
+                Cow::Borrowed(bare) => Cow::Borrowed(&bare[..point]),
+                Cow::Owned(mut bare) => {
+                    bare.truncate(point);
+                    Cow::Owned(bare)
+                }
+            }
+        }
+        _ => bare,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_loses_a_fraction_that_is_nought() {
+        for (value, expected) in [
+            ("12.0", "12"),
+            ("-3.000", "-3"),
+            (r#""7.0""#, "7"),
+            ("1.50", "1.50"),
+            ("1.", "1."),
+            (".0", ".0"),
+            ("1.0.0", "1.0.0"),
+            ("v1.0", "v1.0"),
+        ] {
+            assert_eq!(&*plain(value.as_bytes()), expected.as_bytes(), "{value}");
+        }
+    }
 
     #[test]
     fn a_json_string_loses_its_quotes_and_escapes_and_all_else_stays() {

@@ -12,7 +12,7 @@ use crate::{
     Action, Change, Divergence, Kind, NoiseCause, Normaliser, Scope, ServicePolicy, Suppressed,
 };
 
-use super::bare::bare;
+use super::bare::{bare, plain};
 use super::place::{Place, cut};
 
 /// Divergences listed for one pair. What is beyond is one [`Change::More`] that counts them.
@@ -291,6 +291,9 @@ impl<'p> Findings<'p> {
         let mut change = change;
         let mut place = None;
         if let Some(sieve) = &mut self.sieve {
+            // One value may be written in several ways: what is learned is of the value.
+            let plain = (primary.map(plain), shadow.map(plain));
+            let (primary, shadow) = (plain.0.as_deref(), plain.1.as_deref());
             let mut told = sieve.by_values(change, primary, shadow);
             let asked = match told {
                 // Of one leg that is not what it says it is, there is nothing to learn.
