@@ -3,11 +3,11 @@
 //! Two arrays are walked place by place first, which is all there is to it where they have the same
 //! length and one element differs at most. Else it is found out which elements belong together:
 //! 1. as a rule says (`sort`, `key`);
-//! 2. the same elements in another order are one [`Change::Order`], at the array;
-//! 3. by the key that objects have (see [`keys`]): partners are compared at the primary's index,
+//! 2. by the key that objects have (see [`keys`]): partners are compared at the primary's index,
 //!    the others are missing or added at their own; partners in another order are one
-//!    `Change::Order` too. Where the lengths are equal and every key is in its place, so is every
-//!    element: one whose key is another has changed;
+//!    [`Change::Order`] at the array. Where the lengths are equal and every key is in its place, so
+//!    is every element: one whose key is another has changed;
+//! 3. the same elements in another order are one `Change::Order`;
 //! 4. by what is equal, in order as far as that goes (see [`align`](super::align)): between equal
 //!    elements, others are compared in turn, and what is left over is missing or added. Most of
 //!    what is common in another order is one `Change::Order`, the rest missing or added;
@@ -231,37 +231,33 @@ impl<'t> Walk<'t, '_, '_, '_> {
     ) -> Result<(), NotJson> {
         let Arrays { depth, .. } = *arrays;
         let same_len = lens.0 == lens.1;
-        let mut elements = arrays.scanners(self.primary, self.shadow);
-        let mut digests = digests(&elements, depth + 1)?;
-        let all = digests.0.len().min(digests.1.len());
-        let end = digests.0.iter().rev().zip(digests.1.iter().rev());
-        let same_end = end.take_while(|(one, other)| one == other).count().min(all);
-        for (elements, digests) in
-            [(&mut elements.0, &mut digests.0), (&mut elements.1, &mut digests.1)]
-        {
-            elements.truncate(elements.len() - same_end);
-            digests.truncate(digests.len() - same_end);
-        }
+        // What both end with is told by its bytes, which costs next to nothing.
+        let end = arrays.primary.iter().rev().zip(arrays.shadow.iter().rev());
+        let same_end = end.take_while(|(one, other)| one == other).count();
         let equal = run.first + same_end;
+        let mut elements = arrays.scanners(self.primary, self.shadow);
+        elements.0.truncate(elements.0.len() - same_end);
+        elements.1.truncate(elements.1.len() - same_end);
         let with_end = |partners: Alignment| {
             partners.and_the_last(same_end, lens.0 - run.first, lens.1 - run.first)
         };
 
-        let multisets = Alignment::of_multisets(&digests.0, &digests.1);
-        if same_len && multisets.common == digests.0.len() {
-            return self.matched(arrays, &with_end(multisets), Order::Reported);
-        }
-        if !self.spend(arrays.bytes()) {
-            self.findings.back_to(run.before);
-            self.lengths(Change::Coarse, lens);
-            return Ok(());
-        }
         if let Some(partners) = keys::inferred(&elements.0, &elements.1, equal, depth + 1)? {
             let in_place = |(at, partner): (usize, &Option<usize>)| partner.is_none_or(|p| p == at);
             if same_len && partners.partners.iter().enumerate().all(in_place) {
                 return self.by_place(depth, run);
             }
             return self.matched(arrays, &with_end(partners), Order::Reported);
+        }
+        if !self.spend(arrays.bytes()) {
+            self.findings.back_to(run.before);
+            self.lengths(Change::Coarse, lens);
+            return Ok(());
+        }
+        let digests = digests(&elements, depth + 1)?;
+        let multisets = Alignment::of_multisets(&digests.0, &digests.1);
+        if same_len && multisets.common == digests.0.len() {
+            return self.matched(arrays, &with_end(multisets), Order::Reported);
         }
         let least = digests.0.len().min(digests.1.len());
         let has_common = |partners: &Alignment| partners.common + equal > 0;
