@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use capture::{Exchange, ServiceId, Timestamp};
 
-use crate::Verdict;
+use crate::{Releases, Verdict};
 
 /// A pair, judged.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Comparison {
     pub service: ServiceId,
     /// Method and path template, e.g. `GET /api/v1/items/{id}`.
     pub endpoint: Arc<str>,
+    /// The versions that answered.
+    pub releases: Arc<Releases>,
     /// The value that paired them, e.g. the request id.
     pub key: Box<str>,
     /// The primary's exchange.

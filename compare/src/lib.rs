@@ -21,6 +21,7 @@ mod outcome;
 mod pairing;
 mod policy;
 mod recent;
+mod release;
 mod rollup;
 mod rule;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use extractor::{Extractor, ParseExtractorError};
 pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};
 pub use outcome::{Incomparable, Outcome, ShedReason, Verdict};
-pub use policy::{Mirror, ParseMirrorError, Policy, ServicePolicy, Window};
-pub use rollup::{EndpointRollup, Latency, LegAccount, Rollup};
+pub use policy::{Mirror, ParseMirrorError, Policy, ReleaseSource, ServicePolicy, Window};
+pub use release::Releases;
+pub use rollup::{Differences, EndpointRollup, Latency, LegAccount, PairTimes, Rollup};
 pub use rule::{ParseRuleError, PathPattern, Rule, Scope};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use capture::ServiceId;
 
-use crate::{Extractor, Rule};
+use crate::{Extractor, Releases, Rule};
 
 /// How exchanges are paired and compared.
 #[derive(Clone, Debug)]
@@ -37,6 +37,20 @@ pub struct ServicePolicy {
     pub pair_by: Vec<Extractor>,
     /// Differences that are expected. Where several match, the first is counted.
     pub rules: Vec<Rule>,
+    /// Where the versions of its legs are known from.
+    pub release: ReleaseSource,
+}
+
+/// Where the versions of a service's legs are known from.
+#[derive(Clone, Debug, Default)]
+pub enum ReleaseSource {
+    /// Nowhere.
+    #[default]
+    Unknown,
+    /// They are told beforehand.
+    Configured(Releases),
+    /// Each answer names its own in the header field of this name, in lower case.
+    Header(Box<str>),
 }
 
 impl ServicePolicy {
@@ -48,6 +62,7 @@ impl ServicePolicy {
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::default()],
             rules: Vec::new(),
+            release: ReleaseSource::Unknown,
         }
     }
 }

@@ -185,7 +185,7 @@ mod tests {
         Body, Evidence, FieldsBuilder, Leg, Origin, Protocol, Request, Response, ServiceId, Timing,
         Version,
     };
-    use compare::{Extractor, Mirror, Outcome, ServicePolicy, Window};
+    use compare::{Extractor, Mirror, Outcome, ReleaseSource, ServicePolicy, Window};
 
     fn policy() -> Arc<Policy> {
         let service = ServicePolicy {
@@ -193,6 +193,7 @@ mod tests {
             mirror: Mirror::None,
             pair_by: vec![Extractor::Header("x-request-id".into())],
             rules: Vec::new(),
+            release: ReleaseSource::Unknown,
         };
         Arc::new(Policy { services: vec![service], window: Window::default() })
     }

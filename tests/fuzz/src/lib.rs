@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use capture::source::file::Reader;
 use capture::{Leg, Limits, Origin, ServiceId, Tap, Target, Timestamp};
-use compare::{Extractor, Judge, Mirror, Policy, ServicePolicy, Window};
+use compare::{Extractor, Judge, Mirror, Policy, ReleaseSource, ServicePolicy, Window};
 
 /// Where the committed captures have their legs.
 const ADDRESSES: [(&str, Leg); 8] = [
@@ -129,6 +129,7 @@ impl Judged {
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::Header("x-request-id".into()), Extractor::Fingerprint],
             rules: Vec::new(),
+            release: ReleaseSource::Unknown,
         };
         let policy = Policy { services: vec![service], window: Window::default() };
         Self { judge: Judge::new(Arc::new(policy)), polled: 0, pushed: [0; 3] }
