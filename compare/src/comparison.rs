@@ -75,6 +75,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 4] = [Self::Status, Self::Header, Self::Body, Self::Trailer];
+
     /// The name in reports and stores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -117,6 +120,22 @@ pub enum Change {
 }
 
 impl Change {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Value,
+        Self::Missing,
+        Self::Added,
+        Self::Type,
+        Self::Length,
+        Self::Order,
+        Self::Format,
+        Self::Coarse,
+        Self::Text,
+        Self::Binary,
+        Self::ContentType,
+        Self::More,
+    ];
+
     /// The name in reports and stores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
