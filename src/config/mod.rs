@@ -5,26 +5,33 @@
 //! and the text of what is in effect, whose digest every stored row carries.
 
 mod fault;
+pub(crate) mod gate;
 mod limits;
+mod release;
 mod section;
 
 use std::fmt::Write as _;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use capture::{AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target};
-use compare::{Extractor, Mirror, Policy, Rule, Scope, ServicePolicy, Window};
+use compare::{Extractor, Mirror, Policy, ReleaseSource, Rule, Scope, ServicePolicy, Window};
 use toml::Spanned;
 use toml::de::DeTable;
 
 pub(crate) use fault::Faults;
+pub(crate) use release::MirrorShare;
 use section::{Notes, Section};
 
 /// Where the daemon keeps its store when the file does not say.
 pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
+
+/// Where the daemon answers HTTP when the file does not say.
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 
 /// What tapdiff runs with.
 #[derive(Clone, Debug)]
@@ -53,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) redact_headers: Vec<String>,
     /// JSON members to redact besides the built-in ones.
     pub(crate) redact_members: Vec<String>,
+    /// What may differ before the verdict is no.
+    pub(crate) gate: compare::gate::Policy,
+    /// Where the daemon answers HTTP; `None`: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
     /// The services, by `ServiceId`.
     pub(crate) services: Vec<Service>,
 }
@@ -66,6 +77,8 @@ pub(crate) struct Service {
     pub(crate) mirror: Mirror,
     pub(crate) pair_by: Vec<Extractor>,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) release: ReleaseSource,
+    pub(crate) mirror_shares: Vec<MirrorShare>,
 }
 
 /// An address as written and what it stands for now: a name may have several.
@@ -111,6 +124,8 @@ impl Service {
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::Header("x-request-id".into())],
             rules: Vec::new(),
+            release: ReleaseSource::Unknown,
+            mirror_shares: Vec::new(),
         }
     }
 }
@@ -146,6 +161,8 @@ impl Default for Config {
             store: PathBuf::from(DEFAULT_STORE),
             redact_headers: Vec::new(),
             redact_members: Vec::new(),
+            gate: compare::gate::Policy::default(),
+            listen: Some(DEFAULT_LISTEN),
             services: Vec::new(),
         }
     }
@@ -202,6 +219,7 @@ impl Config {
                     mirror: service.mirror,
                     pair_by: service.pair_by.clone(),
                     rules: service.rules.clone(),
+                    release: service.release.clone(),
                 })
                 .collect(),
             window: self.window,
@@ -241,6 +259,10 @@ impl Config {
         writeln!(out, "\n[redact]")?;
         writeln!(out, "headers = {}", list(&self.redact_headers))?;
         writeln!(out, "json_members = {}", list(&self.redact_members))?;
+        gate::write(out, &self.gate)?;
+        writeln!(out, "\n[http]")?;
+        let listen = self.listen.map(|address| address.to_string()).unwrap_or_default();
+        writeln!(out, "listen = {}", quoted(&listen))?;
         for service in &self.services {
             writeln!(out, "\n[[service]]")?;
             writeln!(out, "name = {}", quoted(&service.name))?;
@@ -252,6 +274,8 @@ impl Config {
             writeln!(out, "mirror = {}", quoted(service.mirror.as_str()))?;
             let pair_by: Vec<String> = service.pair_by.iter().map(ToString::to_string).collect();
             writeln!(out, "pair_by = {}", list(&pair_by))?;
+            release::write(out, &service.release)?;
+            release::write_shares(out, &service.mirror_shares)?;
             for rule in &service.rules {
                 writeln!(out, "\n[[service.rule]]")?;
                 writeln!(out, "name = {}", quoted(&rule.name))?;
@@ -290,6 +314,8 @@ fn read_config(mut top: Section<'_, '_>) -> Config {
     config.redact_headers = unspanned(redact.strings("headers"));
     config.redact_members = unspanned(redact.strings("json_members"));
     redact.finish();
+    config.gate = gate::read(top.table("gate", "[gate]"));
+    read_http(top.table("http", "[http]"), &mut config);
 
     let span = top.span();
     let services = top.tables("service", "[[service]]");
@@ -304,6 +330,23 @@ fn read_config(mut top: Section<'_, '_>) -> Config {
     }
     top.finish();
     config
+}
+
+fn read_http(mut section: Section<'_, '_>, config: &mut Config) {
+    if let Some(listen) = section.string("listen") {
+        config.listen = match listen.get_ref().as_str() {
+            "" => None,
+            written => {
+                let address = written.parse().ok();
+                if address.is_none() {
+                    let why = "no address and port; write 127.0.0.1:9464, or nothing for none";
+                    section.note(&listen.span(), format!("listen = '{written}': {why}"));
+                }
+                address
+            }
+        };
+    }
+    section.finish();
 }
 
 fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
@@ -381,6 +424,8 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
     }
     let ignored: Vec<Scope> = section.parsed("ignore").unwrap_or_default();
     service.rules.extend(ignored.into_iter().map(ignore_rule));
+    service.release = release::read(&mut section);
+    service.mirror_shares = release::read_shares(&mut section);
     for rule in section.tables("rule", "[[service.rule]]") {
         service.rules.extend(read_rule(rule));
     }

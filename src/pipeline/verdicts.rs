@@ -5,7 +5,10 @@ use std::time::SystemTime;
 
 use capture::{Exchange, Timestamp};
 use compare::{Judge, Judged, Policy, ShedNotice};
-use store::{AgentCounters, Batcher, Limits, RedactionKey, Redactor, Run, SecretNames, Store};
+use store::{
+    AgentCounters, Batcher, Limits, MirrorShare, RedactionKey, Redactor, RuleSetting, Run,
+    SecretNames, Settings, Store,
+};
 
 use super::outlet::Seen;
 use super::recorder::Recorder;
@@ -78,9 +81,12 @@ impl Verdicts {
 
     fn collect(&mut self) -> Result<(), Failure> {
         while let Some(judged) = self.judge.poll() {
-            // An exchange without a pair is in the accounts already, through the rollups.
-            let Judged::Pair(comparison) = judged else { continue };
-            self.batcher.add(&comparison);
+            match judged {
+                Judged::Pair(comparison) => self.batcher.add(&comparison),
+                Judged::Noise(news) => self.batcher.add_noise(&news),
+                // It is in the accounts already, through the rollups.
+                Judged::Unpaired(_) => continue,
+            }
             let batch = self.batcher.batch();
             if batch.pairs() >= BATCH_PAIRS || batch.held_bytes() >= BATCH_BYTES {
                 self.batcher.add_rollups(self.judge.take_rollups());
@@ -101,7 +107,29 @@ fn this_run(config: &Config) -> Run {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_digest: config.digest(),
         services: config.services.iter().map(|service| Arc::clone(&service.name)).collect(),
+        settings: settings(config),
     }
+}
+
+/// What of the configuration reports speak of.
+fn settings(config: &Config) -> Settings {
+    let mut settings = Settings::default();
+    for service in &config.services {
+        let name = || service.name.to_string();
+        settings.rules.extend(service.rules.iter().map(|rule| RuleSetting {
+            service: name(),
+            rule: rule.name.to_string(),
+            endpoint: rule.endpoint.as_ref().map(ToString::to_string),
+            scope: rule.scope.to_string(),
+            until: None,
+        }));
+        settings.mirror_shares.extend(service.mirror_shares.iter().map(|share| MirrorShare {
+            service: name(),
+            endpoint: share.endpoint.clone(),
+            share: share.share,
+        }));
+    }
+    settings
 }
 
 /// The sum over sources.

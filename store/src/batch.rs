@@ -84,10 +84,13 @@ pub(crate) struct Slices {
     /// By index.
     pub(crate) names: Vec<SliceName>,
     /// Names as compare has them, by service.
-    index: HashMap<ServiceId, HashMap<Arc<str>, Vec<(Arc<Releases>, u32)>>>,
+    index: HashMap<ServiceId, HashMap<Arc<str>, ByReleases>>,
     /// What was asked for last: pairs of one slice often come in rows, under one name.
     last: Option<(ServiceId, Arc<str>, Arc<Releases>, u32)>,
 }
+
+/// Indices of one endpoint's slices.
+type ByReleases = Vec<(Arc<Releases>, u32)>;
 
 /// A slice, redacted.
 #[derive(Clone, Debug)]
