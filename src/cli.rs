@@ -364,11 +364,10 @@ fn parse_latency(text: &str) -> Result<LatencyLimit, String> {
     let (percentile, ratio) =
         limit.strip_prefix('p').and_then(|limit| limit.split_once('=')).ok_or_else(wrong)?;
     // Digits behind a point that is not written: p999 is p99.9, as reports have it.
-    let digits = percentile.bytes().all(|b| b.is_ascii_digit()) && percentile.len() > 2;
-    let percentile = if digits {
-        format!("{}.{}", &percentile[..2], &percentile[2..])
-    } else {
-        percentile.to_owned()
+    let digits = percentile.strip_prefix("99").filter(|rest| !rest.is_empty());
+    let percentile = match digits.filter(|rest| rest.bytes().all(|b| b.is_ascii_digit())) {
+        Some(digits) => format!("99.{digits}"),
+        None => percentile.to_owned(),
     };
     let quantile = percentile.parse::<f64>().map_err(|_| wrong())? / 100.0;
     Ok(LatencyLimit { span, quantile, ratio: ratio.parse().map_err(|_| wrong())? })
@@ -401,6 +400,7 @@ mod tests {
         assert_eq!(read("first_byte:p50=2"), Ok((Span::FirstByte, 50_000.0, 2.0)));
         assert_eq!(read("total:p999=1.5"), Ok((Span::Total, 99_900.0, 1.5)));
         assert_eq!(read("p99.9=1.5"), read("p999=1.5"));
+        assert_eq!(read("p100=1.5"), Ok((Span::Total, 100_000.0, 1.5)));
         for wrong in ["99=1", "p99", "p=1", "all:p99=1", "p99=fast", "pµµµ=1"] {
             assert!(parse_latency(wrong).is_err(), "{wrong}");
         }

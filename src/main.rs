@@ -12,6 +12,7 @@ mod output;
 mod pipeline;
 mod reconcile;
 mod render;
+mod serve;
 mod verdict;
 
 use std::process::ExitCode;

@@ -9,4 +9,4 @@ pub(crate) mod manual;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod show;
-mod window;
+pub(crate) mod window;
