@@ -196,11 +196,12 @@ pub(crate) struct ShowArgs {
   tapdiff gate --require-endpoint 'POST /orders' --format json | jq -r .verdict
 
 It speaks of one pair of releases: that of --release, or the one that answered last. Ask as often as
-you like: the chance of a wrong answer does not grow with it.
+you like: the chance of a wrong answer does not grow with it, unless --since moves the beginning from
+one look to the next.
 
 Exit status: 0 pass; 1 fail; 3 inconclusive; of several services the worst.")]
 pub(crate) struct GateArgs {
-    /// Take [gate] and the store from this configuration file
+    /// Take limits and the store from this configuration file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The store's file [default: the one in the configuration, or /var/lib/tapdiff/tapdiff.db]

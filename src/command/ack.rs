@@ -41,8 +41,10 @@ pub(crate) fn ack(args: &AckArgs) -> Result<(), Failure> {
     let reason = text("--reason", args.reason.as_deref().ok_or_else(|| missing("--reason"))?)?;
     let by = args.by.clone().or_else(logged_in).unwrap_or_else(|| "unknown".to_owned());
     let by = text("--by", &by)?;
-    let at = window::now();
-    let until = args.until.as_deref().map(|text| until(text, at)).transpose()?;
+    let now = window::now();
+    let until = args.until.as_deref().map(|text| until(text, now)).transpose()?;
+    // Fractions of a second are none of a person's words.
+    let (at, until) = (whole_seconds(now), until.map(whole_seconds));
     let mut store = SqliteStore::open_beside(path)?;
     let said = Acknowledgement { signature: id, reason, by, at, until };
     match store.acknowledge(&said)? {
@@ -133,6 +135,10 @@ fn until(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
         return Err(Failure::usage(format!("--until '{text}' has passed already")));
     }
     Ok(time)
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(at.as_nanos() / 1_000_000_000 * 1_000_000_000)
 }
 
 /// Who runs the command, also behind sudo.

@@ -29,6 +29,15 @@ pub(crate) fn report(args: &ReportArgs) -> Result<(), Failure> {
             if known.is_empty() { "nothing at all".to_owned() } else { known.join(", ") }
         )));
     }
+    if args.release.is_some() && report.services.iter().all(|s| s.releases.is_empty()) {
+        let all = store.report(&Query { release: None, ..query })?;
+        let known = all.services.iter().flat_map(|s| &s.releases).map(|r| r.names.to_string());
+        let known: Vec<String> = known.collect();
+        return Err(Failure::no(format!(
+            "--release: nothing of it was stored in this time; there is {}",
+            if known.is_empty() { "nothing at all".to_owned() } else { known.join(", ") }
+        )));
+    }
     answer(&report, &args.output, &args.reconcile, Some(&args.store.store))
 }
 

@@ -9,6 +9,9 @@ use super::printable::printable;
 use super::style::{bad, caution, good, heading, quiet};
 use crate::verdict::{VERDICT_SCHEMA, Verdict, worst};
 
+/// Width of sentences.
+const LINE_CHARS: usize = 100;
+
 /// Verdicts on several services.
 #[derive(Serialize)]
 pub(crate) struct Several<'a> {
@@ -60,9 +63,23 @@ fn write_verdict(out: &mut String, verdict: &Verdict) -> std::fmt::Result {
             said = reason.decision;
             writeln!(out, "\n  {}", heading(title(said)))?;
         }
-        writeln!(out, "    {}", printable(&reason.sentence))?;
+        write_wrapped(out, &printable(&reason.sentence))?;
     }
     Ok(())
+}
+
+/// Writes a sentence in lines of up to [`LINE_CHARS`], all but the first further in.
+fn write_wrapped(out: &mut String, sentence: &str) -> std::fmt::Result {
+    let mut line = "   ".to_owned();
+    for word in sentence.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > LINE_CHARS {
+            writeln!(out, "{line}")?;
+            "     ".clone_into(&mut line);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    writeln!(out, "{line}")
 }
 
 fn title(decision: &str) -> &'static str {
@@ -70,5 +87,22 @@ fn title(decision: &str) -> &'static str {
         "fail" => "Beyond its limit",
         "inconclusive" => "Not yet to be told",
         _ => "Within its limit",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sentences_are_broken_between_words() {
+        let sentence = "word ".repeat(50);
+        let mut out = String::new();
+        write_wrapped(&mut out, sentence.trim_end()).unwrap();
+        assert!(out.lines().all(|line| line.chars().count() <= LINE_CHARS), "{out}");
+        assert_eq!(out.split_whitespace().count(), 50);
+        let mut lines = out.lines();
+        assert!(lines.next().unwrap().starts_with("    word"));
+        assert!(lines.all(|line| line.starts_with("      word")));
     }
 }
