@@ -127,3 +127,29 @@ fn ends(Interval { low, high }: Interval) -> [Option<f64>; 2] {
 pub(crate) fn worst(verdicts: &[Verdict]) -> Decision {
     verdicts.iter().map(|verdict| verdict.decision).min().unwrap_or(Decision::Inconclusive)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stored_is_inconclusive_and_says_what_is_missing() {
+        let verdict = Verdict::of_nothing(&Policy::default(), "shop");
+        assert_eq!((verdict.verdict, verdict.service.as_str()), ("inconclusive", "shop"));
+        let json = serde_json::to_value(&verdict).unwrap();
+        assert_eq!(json["reasons"][0]["check"], "few_pairs");
+        assert!(json["reasons"][0]["missing"].as_str().unwrap().contains("1000 more pairs"));
+        assert!(json["from"].is_null() && json.get("decision").is_none());
+    }
+
+    #[test]
+    fn of_several_the_worst_counts() {
+        let of = |decision| Verdict { decision, ..Verdict::of_nothing(&Policy::default(), "s") };
+        let (pass, fail) = (of(Decision::Pass), of(Decision::Fail));
+        let open = of(Decision::Inconclusive);
+        assert_eq!(worst(&[pass.clone(), open.clone(), fail]), Decision::Fail);
+        assert_eq!(worst(&[pass.clone(), open]), Decision::Inconclusive);
+        assert_eq!(worst(&[pass]), Decision::Pass);
+        assert_eq!(worst(&[]), Decision::Inconclusive);
+    }
+}

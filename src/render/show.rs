@@ -86,6 +86,9 @@ fn write_pair(out: &mut String, pair: &PairDetail) -> Written {
         pair.start,
         printable(&pair.key)
     )?;
+    if !pair.releases.primary.is_empty() || !pair.releases.shadow.is_empty() {
+        writeln!(out, "  release {}", printable(&pair.releases.to_string()))?;
+    }
     write_leg(out, "primary", &pair.primary)?;
     write_leg(out, "shadow", &pair.shadow)?;
     for d in &pair.divergences {

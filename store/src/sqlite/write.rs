@@ -452,7 +452,9 @@ pub(super) fn stored(count: u64) -> i64 {
 
 /// `histogram` with counters that a store's sums do not overflow, growing with its values.
 fn wide(histogram: &Histogram<u32>) -> Result<Histogram<u64>, rusqlite::Error> {
-    let mut wide = Histogram::new(histogram.sigfig()).map_err(conversion)?;
+    let (low, high) = (histogram.low(), histogram.high());
+    let mut wide = Histogram::new_with_bounds(low, high, histogram.sigfig()).map_err(conversion)?;
+    wide.auto(true);
     for value in histogram.iter_recorded() {
         wide.record_n(value.value_iterated_to(), u64::from(value.count_at_value()))
             .map_err(conversion)?;

@@ -101,3 +101,27 @@ fn memory_keeps_no_pair_but_examples() {
     assert_eq!(kept, examples.len());
     assert_eq!(store.report(&Query::default()).unwrap().services[1].signatures[0].pairs, 200);
 }
+
+#[test]
+fn messages_of_pairs_that_cannot_be_chosen_are_not_written_out() {
+    let mut batcher = batcher_within(within(4));
+    for n in 0..2_000 {
+        batcher.add(&diverged(n, vec![price("1", "2")]));
+    }
+    let mut store = SqliteStore::in_memory().unwrap();
+    let written = store.write(&batcher.take()).unwrap();
+    // Expected are 4 + 4 ln(2000 / 4), about 29, most of which made room for others later.
+    assert!((5..80).contains(&written.examples), "{}", written.examples);
+    assert_eq!(batcher.left_out().examples, 0);
+}
+
+#[test]
+fn bytes_of_examples_that_made_room_are_free_again() {
+    let limits = Limits { example_bytes: 20_000, examples_per_signature: 2, ..Limits::default() };
+    let mut batcher = batcher_within(limits);
+    for n in 0..5_000 {
+        batcher.add(&diverged(n, vec![price("1", "2")]));
+    }
+    let _ = batcher.take();
+    assert_eq!(batcher.left_out().examples, 0, "three examples of some 1,500 bytes fit");
+}
