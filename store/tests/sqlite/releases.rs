@@ -94,7 +94,7 @@ fn a_secret_in_a_releases_name_is_not_stored() {
     let path = folder.path().join("s.db");
     let mut store = SqliteStore::create_or_open(&path).unwrap();
     let mut batcher = batcher();
-    let releases = releases("v1", "bob@example.com");
+    let releases = releases("bob@example.org", "bob@example.com");
     batcher.add(&Comparison { releases, ..matched(1) });
     store.write(&batcher.take()).unwrap();
     drop(store);

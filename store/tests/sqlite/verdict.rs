@@ -146,6 +146,10 @@ fn what_was_not_seen_or_is_not_listed_is_not_acknowledged() {
     // The pair has differences that nobody saw: that of the price explains not all of it.
     store.acknowledge(&said(PRICE, None)).unwrap();
     assert_eq!(pairs(&store, None), (11, 3, 2));
+    let mut batcher = crate::traffic::batcher();
+    batcher.add_noise(&noise(SignatureId(0x60), Some(NoiseCause::Itself)));
+    store.write(&batcher.take()).unwrap();
+    assert_eq!(pairs(&store, None), (11, 3, 2));
 }
 
 #[test]
