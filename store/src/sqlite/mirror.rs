@@ -10,7 +10,7 @@ use crate::shift::wilson;
 pub(super) struct Mirrored<'a> {
     pub(super) endpoint: &'a str,
     /// Exchanges of the primary with a copy.
-    pub(super) pairs: u64,
+    pub(super) mirrored: u64,
     /// And without.
     pub(super) unmirrored: u64,
 }
@@ -18,7 +18,7 @@ pub(super) struct Mirrored<'a> {
 /// `None` where nobody says how much of it should be mirrored.
 pub(super) fn of_endpoint(settings: &Settings, seen: &Mirrored<'_>) -> Option<MirrorAudit> {
     configured(settings, seen.endpoint)
-        .map(|configured| audit(configured, seen.pairs, seen.unmirrored))
+        .map(|configured| audit(configured, seen.mirrored, seen.unmirrored))
 }
 
 /// All endpoints that have the service's own share; `None` where it has none.
@@ -27,12 +27,12 @@ pub(super) fn of_service<'a>(
     seen: impl Iterator<Item = Mirrored<'a>>,
 ) -> Option<MirrorAudit> {
     let whole = settings.mirror_shares.iter().find(|share| share.endpoint.is_none())?;
-    let (mut pairs, mut unmirrored) = (0, 0);
+    let (mut mirrored, mut unmirrored) = (0, 0);
     for endpoint in seen.filter(|seen| special(settings, seen.endpoint).is_none()) {
-        pairs += endpoint.pairs;
+        mirrored += endpoint.mirrored;
         unmirrored += endpoint.unmirrored;
     }
-    Some(audit(whole.share, pairs, unmirrored))
+    Some(audit(whole.share, mirrored, unmirrored))
 }
 
 fn configured(settings: &Settings, endpoint: &str) -> Option<f64> {
@@ -47,14 +47,14 @@ fn special(settings: &Settings, endpoint: &str) -> Option<f64> {
     shares.find(|share| share.endpoint.as_ref().is_some_and(names)).map(|share| share.share)
 }
 
-fn audit(configured: f64, pairs: u64, unmirrored: u64) -> MirrorAudit {
-    let of = pairs + unmirrored;
-    let interval = wilson(pairs, of);
+fn audit(configured: f64, mirrored: u64, unmirrored: u64) -> MirrorAudit {
+    let of = mirrored + unmirrored;
+    let interval = wilson(mirrored, of);
     MirrorAudit {
         configured,
-        mirrored: pairs,
+        mirrored,
         of,
-        seen: share(pairs, of),
+        seen: share(mirrored, of),
         interval: interval.map(|ends| ends.map(|end| (end * 1e6).round() / 1e6)),
         agrees: interval.map(|[low, high]| (low..=high).contains(&configured)),
     }

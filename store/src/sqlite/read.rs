@@ -438,7 +438,14 @@ impl Endpoint {
 
     fn mirrored(&self) -> mirror::Mirrored<'_> {
         let unmirrored = self.outcome("primary", Outcome::Unmirrored);
-        mirror::Mirrored { endpoint: &self.name, pairs: self.pairs(), unmirrored }
+        // A copy that came late was made all the same, whichever leg it was that waited in vain.
+        let late_copies = self.outcome("shadow", Outcome::Late).min(unmirrored);
+        let late = late_copies + self.outcome("primary", Outcome::Late);
+        mirror::Mirrored {
+            endpoint: &self.name,
+            mirrored: self.pairs() + late,
+            unmirrored: unmirrored - late_copies,
+        }
     }
 
     fn histogram(&self, leg: &str, measure: &str) -> Option<&Histogram<u64>> {

@@ -61,6 +61,23 @@ fn a_share_is_held_against_the_one_seen_by_endpoint() {
 }
 
 #[test]
+fn a_copy_that_came_late_was_mirrored() {
+    let settings = Settings { mirror_shares: vec![share(None, 1.0)], ..Settings::default() };
+    let mut late = counts(5, 0, 4, &[]);
+    late.legs[Leg::Shadow as usize].outcomes[Outcome::Late.index()] = 3;
+    late.legs[Leg::Primary as usize].outcomes[Outcome::Late.index()] = 2;
+    let redactor = Redactor::new(RedactionKey::new([7; 32]), &SecretNames::default());
+    let mut batcher = Batcher::new(Run { settings, ..run() }, redactor, Limits::default());
+    batcher.add_rollups(vec![rollup(0, ITEMS, late)]);
+    let mut store = SqliteStore::in_memory().unwrap();
+    store.write(&batcher.take()).unwrap();
+    let report = store.report(&Query::default()).unwrap();
+    let audit = report.services[1].mirror.clone().unwrap();
+    // Five pairs, three copies and two originals that came late; one has none.
+    assert_eq!((audit.mirrored, audit.of), (10, 11));
+}
+
+#[test]
 fn copies_that_ask_for_something_else_are_counted() {
     let mut batcher = batcher();
     let mut differs = counts(5, 0, 0, &[]);
