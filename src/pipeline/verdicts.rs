@@ -120,6 +120,7 @@ fn settings(config: &Config) -> Settings {
             service: name(),
             rule: rule.name.to_string(),
             endpoint: rule.endpoint.as_ref().map(ToString::to_string),
+            action: "ignore".to_owned(),
             scope: rule.scope.to_string(),
             until: None,
         }));

@@ -51,6 +51,8 @@ pub struct RuleSetting {
     pub rule: String,
     /// The endpoints it holds for, `*` standing for any text; `None`: all.
     pub endpoint: Option<String>,
+    /// What it does with what it covers: `ignore` leaves all of it out.
+    pub action: String,
     /// What it covers, as the configuration writes it.
     pub scope: String,
     /// RFC 3339: when it expires.

@@ -13,6 +13,9 @@ const NEVER_FIRED: &str = "never_fired";
 const EXPIRED: &str = "expired";
 const SILENCES_BODY: &str = "silences_body";
 
+/// The action that leaves out whatever is covered.
+const IGNORE: &str = "ignore";
+
 /// Scopes that cover every body.
 const WHOLE_BODY: [&str; 3] = ["body:", "body:/**", "body:/*"];
 
@@ -40,7 +43,7 @@ pub(super) fn alarms<'a>(
         } else if asked && !fired {
             raise(NEVER_FIRED);
         }
-        if WHOLE_BODY.contains(&setting.scope.as_str()) {
+        if setting.action == IGNORE && WHOLE_BODY.contains(&setting.scope.as_str()) {
             raise(SILENCES_BODY);
         }
     }

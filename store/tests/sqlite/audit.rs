@@ -32,6 +32,7 @@ fn rule(name: &str, endpoint: Option<&str>, scope: &str, until: Option<&str>) ->
         service: "shop".into(),
         rule: name.into(),
         endpoint: endpoint.map(Into::into),
+        action: "ignore".into(),
         scope: scope.into(),
         until: until.map(Into::into),
     }
@@ -99,6 +100,7 @@ fn rules_without_effect_expired_ones_and_silent_bodies_raise_alarms() {
         rule("young", None, "body:/y", Some("2099-01-01T00:00:00Z")),
         rule("elsewhere", Some("POST *"), "body:/z", None),
         rule("all", Some("GET *"), "body:/**", None),
+        RuleSetting { action: "sort".into(), ..rule("dates", None, "body:", None) },
     ];
     let shop = reported(Settings { rules, ..Settings::default() }, &[("GET /a", 9, 0)]);
     let alarm = |rule: &str, why: &str| Alarm { rule: rule.into(), why: why.into() };
