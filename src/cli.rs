@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use capture::Timestamp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use compare::gate::LatencyLimit;
 use compare::{Extractor, Mirror, Rule};
+use store::ReleaseQuery;
 
 use crate::config::{self, Address, DEFAULT_STORE};
 
@@ -20,9 +22,10 @@ use crate::config::{self, Address, DEFAULT_STORE};
   tapdiff analyze --primary 10.0.0.1:8080 --shadow 10.0.0.2:8080 edge.pcap
   tapdiff run --config /etc/tapdiff/config.toml
   tapdiff report --since 1h
+  tapdiff gate && echo \"go on\"
 
-Exit status: 0 done; 1 the answer is no; 2 usage or configuration; 4 environment (no permission to
-capture, store not reachable).")]
+Exit status: 0 done (gate: pass); 1 the answer is no (gate: fail); 2 usage or configuration; 3 gate:
+inconclusive; 4 environment (no permission to capture, store not reachable).")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -42,6 +45,10 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Show one signature with its examples, or one pair with the difference marked
     Show(ShowArgs),
+    /// May the release go on? Pass, fail or inconclusive, with reasons
+    Gate(GateArgs),
+    /// Say that a difference is expected: it is left out of the verdict
+    Ack(AckArgs),
     /// Check a configuration file and print what the daemon would run with
     CheckConfig(CheckConfigArgs),
     /// Play mirrored traffic with known differences on loopback and report them
@@ -147,26 +154,23 @@ pub(crate) struct ExchangesArgs {
 #[command(after_help = "Examples:
   tapdiff report
   tapdiff report --store trial.db --since 15m --service shop
+  tapdiff report --release v1.8..v1.9
   tapdiff report --format json | jq '.services[].signatures'
   curl -s localhost:9901/stats | tapdiff report --envoy-stats - --envoy-clusters shop_v1,shop_v2")]
 pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Only pairs that began at most this long ago, e.g. 90s, 15m, 1h, 2d
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["from", "to"])]
-    pub(crate) since: Option<String>,
-    /// Only pairs that began at or after this time (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) from: Option<Timestamp>,
-    /// Only pairs that began before this time (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) to: Option<Timestamp>,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
     /// Only this service
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
     /// Only this endpoint, as reports write it: 'GET /api/items/{id}'
     #[arg(long, value_name = "ENDPOINT")]
     pub(crate) endpoint: Option<String>,
+    /// Only what this release of the shadow answered: SHADOW, or PRIMARY..SHADOW
+    #[arg(long, value_name = "RELEASE", value_parser = parse_release)]
+    pub(crate) release: Option<ReleaseQuery>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
@@ -182,6 +186,85 @@ pub(crate) struct ShowArgs {
     /// A signature (s-…) or a pair (p-…), as reports name them
     #[arg(value_name = "ID")]
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `tapdiff gate`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff gate --config /etc/tapdiff/config.toml --service shop
+  tapdiff gate --store trial.db --max-divergence-rate 0.01 --max-latency p99=1.2 --min-pairs 500
+  tapdiff gate --require-endpoint 'POST /orders' --format json | jq -r .verdict
+
+It speaks of one pair of releases: that of --release, or the one that answered last. Ask as often as
+you like: the chance of a wrong answer does not grow with it, unless --since moves the beginning from
+one look to the next.
+
+Exit status: 0 pass; 1 fail; 3 inconclusive; of several services the worst.")]
+pub(crate) struct GateArgs {
+    /// Take limits and the store from this configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The store's file [default: the one in the configuration, or /var/lib/tapdiff/tapdiff.db]
+    #[arg(long, value_name = "PATH", value_parser = config::store_path)]
+    pub(crate) store: Option<PathBuf>,
+    /// Only this service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+    /// What this release of the shadow answered: SHADOW, or PRIMARY..SHADOW
+    #[arg(long, value_name = "RELEASE", value_parser = parse_release)]
+    pub(crate) release: Option<ReleaseQuery>,
+    /// Share of pairs that may diverge: 0.01 is one in a hundred
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) max_divergence_rate: Option<f64>,
+    /// Error rate of the shadow less that of the primary, at most
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) max_error_increase: Option<f64>,
+    /// How many times slower the shadow may be: p99=1.1, or first_byte:p99=1.1; may be repeated
+    #[arg(long, value_name = "[SPAN:]pQ=RATIO", value_parser = parse_latency)]
+    pub(crate) max_latency: Vec<LatencyLimit>,
+    /// An endpoint that must be seen and be within its limits; may be repeated
+    #[arg(long = "require-endpoint", value_name = "ENDPOINT")]
+    pub(crate) require_endpoints: Vec<String>,
+    /// Pairs without which nothing passes
+    #[arg(long, value_name = "N")]
+    pub(crate) min_pairs: Option<u64>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `tapdiff ack`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff ack s-41d8cd98f00b2041 --reason 'prices are rounded now' --until 14d
+  tapdiff ack --list
+  tapdiff ack --remove s-41d8cd98f00b2041
+
+Works beside a running daemon, and counts from the next verdict on.")]
+pub(crate) struct AckArgs {
+    /// The signature, as reports name it (s-…)
+    #[arg(value_name = "SIGNATURE", required_unless_present_any = ["list", "remove"])]
+    pub(crate) signature: Option<String>,
+    /// Why it is expected
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "remove"])]
+    pub(crate) reason: Option<String>,
+    /// Until when: a time (RFC 3339), a date, or how long from now, e.g. 12h, 14d
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub(crate) until: Option<String>,
+    /// Who says so [default: who is logged in]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+    /// List what was acknowledged
+    #[arg(long, conflicts_with_all = ["signature", "reason", "until", "by", "remove"])]
+    pub(crate) list: bool,
+    /// Take an acknowledgement back
+    #[arg(long, value_name = "SIGNATURE", conflicts_with_all = ["signature", "reason", "until", "by"])]
+    pub(crate) remove: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
@@ -214,6 +297,20 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// Which time is looked at.
+#[derive(Args, Debug)]
+pub(crate) struct WindowArgs {
+    /// Only pairs that began at most this long ago, e.g. 90s, 15m, 1h, 2d
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["from", "to"])]
+    pub(crate) since: Option<String>,
+    /// Only pairs that began at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) from: Option<Timestamp>,
+    /// Only pairs that began before this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) to: Option<Timestamp>,
 }
 
 /// Where the store is.
@@ -257,7 +354,31 @@ pub(crate) struct ReconcileArgs {
     pub(crate) envoy_clusters: Vec<String>,
 }
 
-fn parse_time(text: &str) -> Result<Timestamp, String> {
+fn parse_release(text: &str) -> Result<ReleaseQuery, String> {
+    match text {
+        "" | ".." => Err("name a release: SHADOW, or PRIMARY..SHADOW".to_owned()),
+        text => Ok(ReleaseQuery::parse(text)),
+    }
+}
+
+/// `p99=1.1`, or `first_byte:p99=1.1`.
+fn parse_latency(text: &str) -> Result<LatencyLimit, String> {
+    let wrong = || "write p99=1.1, or first_byte:p99=1.1".to_owned();
+    let (span, limit) = text.split_once(':').unwrap_or(("total", text));
+    let span = config::gate::span(span).ok_or_else(wrong)?;
+    let (percentile, ratio) =
+        limit.strip_prefix('p').and_then(|limit| limit.split_once('=')).ok_or_else(wrong)?;
+    // Digits behind a point that is not written: p999 is p99.9, as reports have it.
+    let digits = percentile.strip_prefix("99").filter(|rest| !rest.is_empty());
+    let percentile = match digits.filter(|rest| rest.bytes().all(|b| b.is_ascii_digit())) {
+        Some(digits) => format!("99.{digits}"),
+        None => percentile.to_owned(),
+    };
+    let quantile = percentile.parse::<f64>().map_err(|_| wrong())? / 100.0;
+    Ok(LatencyLimit { span, quantile, ratio: ratio.parse().map_err(|_| wrong())? })
+}
+
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
     let time: jiff::Timestamp =
         text.parse().map_err(|_| "no RFC 3339 time; write 2026-11-21T10:00:00Z".to_owned())?;
     u64::try_from(time.as_nanosecond())
@@ -269,10 +390,25 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use compare::gate::Span;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn latency_limits_are_read_as_people_write_them() {
+        let read =
+            |text| parse_latency(text).map(|l| (l.span, (l.quantile * 1e5).round(), l.ratio));
+        assert_eq!(read("p99=1.1"), Ok((Span::Total, 99_000.0, 1.1)));
+        assert_eq!(read("first_byte:p50=2"), Ok((Span::FirstByte, 50_000.0, 2.0)));
+        assert_eq!(read("total:p999=1.5"), Ok((Span::Total, 99_900.0, 1.5)));
+        assert_eq!(read("p99.9=1.5"), read("p999=1.5"));
+        assert_eq!(read("p100=1.5"), Ok((Span::Total, 100_000.0, 1.5)));
+        for wrong in ["99=1", "p99", "p=1", "all:p99=1", "p99=fast", "pµµµ=1"] {
+            assert!(parse_latency(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How a command fails: one sentence on standard error and an exit status.
+//! How a command fails: an exit status, and one sentence on standard error unless the answer itself
+//! says why.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 #[derive(Debug)]
 pub(crate) struct Failure {
     status: Status,
-    message: String,
+    message: Option<String>,
 }
 
 /// Exit statuses besides 0.
@@ -17,21 +18,32 @@ pub(crate) enum Status {
     No = 1,
     /// 2: usage or configuration, including an input that cannot be read.
     Usage = 2,
+    /// 3: the verdict is inconclusive.
+    Inconclusive = 3,
     /// 4: the environment: no permission to capture, store not reachable.
     Environment = 4,
 }
 
 impl Failure {
     pub(crate) fn no(message: impl fmt::Display) -> Self {
-        Self { status: Status::No, message: message.to_string() }
+        Self { status: Status::No, message: Some(message.to_string()) }
     }
 
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self { status: Status::Usage, message: message.to_string() }
+        Self { status: Status::Usage, message: Some(message.to_string()) }
     }
 
     pub(crate) fn environment(message: impl fmt::Display) -> Self {
-        Self { status: Status::Environment, message: message.to_string() }
+        Self { status: Status::Environment, message: Some(message.to_string()) }
+    }
+
+    /// After an answer that says all there is to say.
+    pub(crate) fn answered(status: Status) -> Self {
+        Self { status, message: None }
+    }
+
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -41,7 +53,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(self.message.as_deref().unwrap_or("the answer is no"))
     }
 }
 

@@ -12,6 +12,8 @@ mod output;
 mod pipeline;
 mod reconcile;
 mod render;
+mod serve;
+mod verdict;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Command::Exchanges(args) => command::exchanges::exchanges(&args),
         Command::Report(args) => command::report::report(&args),
         Command::Show(args) => command::show::show(&args),
+        Command::Gate(args) => command::gate::gate(&args),
+        Command::Ack(args) => command::ack::ack(&args),
         Command::CheckConfig(args) => command::check_config::check_config(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Completions(args) => command::manual::completions(&args),
@@ -36,7 +40,9 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            anstream::eprintln!("{}", render::style::error(&failure.to_string()));
+            if let Some(message) = failure.message() {
+                anstream::eprintln!("{}", render::style::error(message));
+            }
             failure.exit_code()
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use capture::{Exchange, ServiceId, Timestamp};
 
-use crate::Verdict;
+use crate::{Releases, Verdict};
 
 /// A pair, judged.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Comparison {
     pub service: ServiceId,
     /// Method and path template, e.g. `GET /api/v1/items/{id}`.
     pub endpoint: Arc<str>,
+    /// The versions that answered.
+    pub releases: Arc<Releases>,
     /// The value that paired them, e.g. the request id.
     pub key: Box<str>,
     /// The primary's exchange.
@@ -73,6 +75,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 4] = [Self::Status, Self::Header, Self::Body, Self::Trailer];
+
     /// The name in reports and stores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -118,6 +123,22 @@ pub enum Change {
 }
 
 impl Change {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Value,
+        Self::Missing,
+        Self::Added,
+        Self::Type,
+        Self::Length,
+        Self::Order,
+        Self::Format,
+        Self::Coarse,
+        Self::Text,
+        Self::Binary,
+        Self::ContentType,
+        Self::More,
+    ];
+
     /// The name in reports and stores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

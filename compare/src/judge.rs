@@ -9,7 +9,8 @@ use crate::differ::Differ;
 use crate::endpoint::Endpoints;
 use crate::key::{Key, pair_id};
 use crate::pairing::{Keyed, Paired, Pairer};
-use crate::rollup::Rollups;
+use crate::release::Book;
+use crate::rollup::{Rollups, Slice};
 use crate::{Comparison, NoiseNews, Outcome, Policy, Rollup, ShedReason, Verdict};
 
 /// Exchanges in, comparisons out. Reads no clock.
@@ -23,6 +24,7 @@ pub struct Judge {
     pairer: Pairer,
     differ: Differ,
     endpoints: Endpoints,
+    releases: Book,
     rollups: Rollups,
     judged: VecDeque<Judged>,
 }
@@ -79,6 +81,7 @@ impl Judge {
         Self {
             pairer: Pairer::new(policy.window),
             differ: Differ::default(),
+            releases: Book::new(&policy),
             policy,
             endpoints: Endpoints::default(),
             rollups: Rollups::default(),
@@ -136,7 +139,8 @@ impl Judge {
             return;
         }
         let endpoint = self.endpoints.of(service, None);
-        self.rollups.unseen(endpoint, leg, Outcome::Shed(reason), start, count);
+        let slice = Slice { endpoint, releases: self.releases.latest(service) };
+        self.rollups.unseen(slice, leg, Outcome::Shed(reason), start, count);
         if let Some(key_hash) = key_hash
             && leg != Leg::Secondary
         {
@@ -162,10 +166,10 @@ impl Judge {
         self.settle();
     }
 
-    /// Latency and accounts since the last call, by minute, service and endpoint: deltas to be
-    /// added to what was taken before. In the order of minute, service and endpoint.
+    /// Latency and accounts since the last call, by minute, service, endpoint and releases:
+    /// deltas to be added to what was taken before. In that order.
     pub fn take_rollups(&mut self) -> Vec<Rollup> {
-        self.rollups.take(&self.endpoints)
+        self.rollups.take(&self.endpoints, &self.releases)
     }
 
     fn settle(&mut self) {
@@ -195,20 +199,22 @@ impl Judge {
             Verdict::Incomparable(_) => Outcome::Incomparable,
             Verdict::Matched | Verdict::Diverged => Outcome::Compared,
         };
-        self.rollups.exchange(endpoint, Leg::Primary, outcome, &primary);
-        self.rollups.exchange(endpoint, Leg::Shadow, outcome, &shadow);
-        let start = primary.timing.start();
+        let releases = self.releases.of_pair(service, &primary, &shadow);
+        let slice = Slice { endpoint, releases };
+        self.rollups.exchange(slice, Leg::Primary, outcome, &primary);
+        self.rollups.exchange(slice, Leg::Shadow, outcome, &shadow);
         self.rollups.pair(
-            endpoint,
-            start,
+            slice,
+            (&primary, &shadow),
             found.verdict,
             found.request_bodies_equal,
             &found.suppressed,
         );
         self.judged.push_back(Judged::Pair(Box::new(Comparison {
-            id: pair_id(digest, primary.request.as_ref(), start),
+            id: pair_id(digest, primary.request.as_ref(), primary.timing.start()),
             service,
             endpoint: Arc::clone(name),
+            releases: Arc::clone(self.releases.names(releases)),
             key,
             primary,
             shadow,
@@ -238,7 +244,8 @@ impl Judge {
 
     fn unpaired(&mut self, service: ServiceId, leg: Leg, exchange: &Exchange, outcome: Outcome) {
         let endpoint = self.endpoints.of(service, exchange.request.as_ref());
-        self.rollups.exchange(endpoint, leg, outcome, exchange);
+        let releases = self.releases.of_one(service, leg, exchange);
+        self.rollups.exchange(Slice { endpoint, releases }, leg, outcome, exchange);
         let unpaired = Unpaired {
             service,
             leg,
@@ -369,7 +376,7 @@ mod tests {
             let account = &counts.legs[leg as usize];
             assert_eq!(account.outcomes[Outcome::Compared.index()], 1);
             // The request takes a tenth of the 8 ms, the response begins after half of them.
-            let (first_byte, total) = (&account.latency.first_byte_us, &account.latency.total_us);
+            let (first_byte, total) = (&account.paired.first_byte_us, &account.paired.total_us);
             let near = |got: u64, expected: u64| got.abs_diff(expected) * 100 <= expected;
             assert!(near(first_byte.as_ref().unwrap().max(), 3_200));
             assert!(near(total.as_ref().unwrap().max(), 8_000));
@@ -387,8 +394,8 @@ mod tests {
         let rollups = judge.take_rollups();
         assert_eq!(rollups[0].counts.incomparable, [(Incomparable::Evidence(Evidence::Gap), 1)]);
         let [primary, shadow, _] = &rollups[0].counts.legs;
-        assert!(primary.latency.total_us.is_none());
-        assert_eq!(shadow.latency.total_us.as_ref().unwrap().min(), 1);
+        assert!(primary.unpaired.total_us.is_none());
+        assert_eq!(shadow.unpaired.total_us.as_ref().unwrap().min(), 1);
     }
 
     /// How one request shows on the wire.

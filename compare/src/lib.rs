@@ -21,6 +21,7 @@ mod outcome;
 mod pairing;
 mod policy;
 mod recent;
+mod release;
 mod rollup;
 mod rule;
 #[cfg(test)]
@@ -34,10 +35,11 @@ pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};
 pub use outcome::{Incomparable, Outcome, ShedReason, Verdict};
 pub use policy::{
-    Mirror, NoiseLayer, NoiseLayers, ParseMirrorError, ParseNoiseLayerError, Policy, ServicePolicy,
-    Window,
+    Mirror, NoiseLayer, NoiseLayers, ParseMirrorError, ParseNoiseLayerError, Policy, ReleaseSource,
+    ServicePolicy, Window,
 };
-pub use rollup::{EndpointRollup, Latency, LegAccount, Rollup};
+pub use release::Releases;
+pub use rollup::{Differences, EndpointRollup, Latency, LegAccount, PairTimes, Rollup};
 pub use rule::{
     Action, ElementKey, Normaliser, ParseRuleError, PathPattern, Rule, RuleError, RuleFault,
     RuleFaultKind, Scope, TextPattern, Tolerance, audit,

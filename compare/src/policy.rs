@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use capture::ServiceId;
 
-use crate::{Extractor, Rule};
+use crate::{Extractor, Releases, Rule};
 
 /// How exchanges are paired and compared.
 #[derive(Clone, Debug)]
@@ -42,6 +42,20 @@ pub struct ServicePolicy {
     /// How far outside its own exchange a point in time may lie to be taken for when the answer was
     /// made. Default 60 s: clocks that are that far apart are not a release's doing.
     pub clock_slack: Duration,
+    /// Where the versions of its legs are known from.
+    pub release: ReleaseSource,
+}
+
+/// Where the versions of a service's legs are known from.
+#[derive(Clone, Debug, Default)]
+pub enum ReleaseSource {
+    /// Nowhere.
+    #[default]
+    Unknown,
+    /// They are told beforehand.
+    Configured(Releases),
+    /// Each answer names its own in the header field of this name, in lower case.
+    Header(Box<str>),
 }
 
 impl ServicePolicy {
@@ -55,6 +69,7 @@ impl ServicePolicy {
             rules: Vec::new(),
             noise: NoiseLayers::ALL,
             clock_slack: Duration::from_secs(60),
+            release: ReleaseSource::Unknown,
         }
     }
 }

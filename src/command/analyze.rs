@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::pipeline;
 
 use super::report::answer;
+use super::window;
 
 /// Compares the legs in capture files and prints the report.
 pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<(), Failure> {
@@ -20,7 +21,7 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<(), Failure> {
         None => Box::new(SqliteStore::in_memory()?),
     };
     let store = pipeline::file::analyze(&config, captures, store)?;
-    let report = store.report(&Query::default())?;
+    let report = store.report(&Query { as_of: Some(window::now()), ..Query::default() })?;
     answer(&report, &args.output, &args.reconcile, args.store.as_deref())
 }
 

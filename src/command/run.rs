@@ -10,6 +10,7 @@ use crate::cli::RunArgs;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::pipeline::live::{self, Live};
+use crate::serve::{self, Oracle};
 
 /// How often the daemon looks whether its threads still live.
 const LOOK: Duration = Duration::from_millis(250);
@@ -41,7 +42,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         .map_err(|why| Failure::environment(format!("the signal loop cannot start: {why}")))?;
     let signals = runtime.block_on(async { Signals::catch() })?;
 
-    // Without the right to capture, no store is made.
+    // Without an address to answer on, or the right to capture, no store is made.
+    let listener = config.listen.map(serve::bind).transpose()?;
     let interfaces = live::open(&config)?;
     let store = SqliteStore::create_or_open(&config.store)?;
     let live = Live::start(&config, interfaces, Box::new(store))?;
@@ -52,7 +54,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         config_digest = config.digest(),
         "capturing"
     );
-    let reason = runtime.block_on(wait(signals, &live));
+    let oracle = Oracle::new(&config);
+    let reason = runtime.block_on(async {
+        let answer = async {
+            match listener {
+                Some(listener) => oracle.serve(listener).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = wait(signals, &live) => reason,
+            () = answer => "HTTP ended",
+        }
+    });
+    // What is still being answered is not waited for.
+    runtime.shutdown_background();
     info!(reason, "stopping: what was captured is compared and stored first");
     let ended_alone = live.has_ended();
     live.stop()?;

@@ -3,6 +3,7 @@
 use compare::{PairId, SignatureId};
 use store::{SqliteStore, Store};
 
+use super::window;
 use crate::cli::{Format, ShowArgs};
 use crate::failure::Failure;
 use crate::{output, render};
@@ -20,7 +21,8 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Failure> {
     };
     match id {
         Id::Signature(id) => {
-            let detail = store.signature(id)?.ok_or_else(|| missing("signature"))?;
+            let detail =
+                store.signature(id, Some(window::now()))?.ok_or_else(|| missing("signature"))?;
             match args.output.format {
                 Format::Json => output::print_json(&detail),
                 Format::Text => output::print(&render::show::signature(&detail)),
@@ -42,11 +44,9 @@ enum Id {
 }
 
 fn parse(text: &str) -> Result<Id, Failure> {
-    let number =
-        |digits: &str| (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten();
     let id = match text.split_once('-') {
-        Some(("s", digits)) => number(digits).map(|n| Id::Signature(SignatureId(n))),
-        Some(("p", digits)) => number(digits).map(|n| Id::Pair(PairId(n))),
+        Some(("s", _)) => signature_id(text).map(Id::Signature),
+        Some(("p", digits)) => hexadecimal(digits).map(|n| Id::Pair(PairId(n))),
         _ => None,
     };
     id.ok_or_else(|| {
@@ -55,4 +55,15 @@ fn parse(text: &str) -> Result<Id, Failure> {
              as 'tapdiff report' prints them"
         ))
     })
+}
+
+/// Reads `s-` and 16 hexadecimal digits.
+pub(super) fn signature_id(text: &str) -> Option<SignatureId> {
+    hexadecimal(text.strip_prefix("s-")?).map(SignatureId)
+}
+
+fn hexadecimal(digits: &str) -> Option<u64> {
+    // from_str_radix would take a sign too.
+    let plain = digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }

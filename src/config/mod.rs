@@ -5,12 +5,14 @@
 //! and the text of what is in effect, whose digest every stored row carries.
 
 mod fault;
+pub(crate) mod gate;
 mod limits;
+mod release;
 mod rule;
 mod section;
 
 use std::fmt::Write as _;
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,15 +21,22 @@ use std::time::Duration;
 use capture::{
     AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target, Timestamp,
 };
-use compare::{Extractor, Mirror, NoiseLayer, NoiseLayers, Policy, Rule, ServicePolicy, Window};
+use compare::{
+    Extractor, Mirror, NoiseLayer, NoiseLayers, Policy, ReleaseSource, Rule, ServicePolicy, Window,
+};
 use toml::Spanned;
 use toml::de::DeTable;
 
 pub(crate) use fault::Faults;
+pub(crate) use release::MirrorShare;
 use section::{Notes, Section};
 
 /// Where the daemon keeps its store when the file does not say.
 pub(crate) const DEFAULT_STORE: &str = "/var/lib/tapdiff/tapdiff.db";
+
+/// Where the daemon answers HTTP when the file does not say.
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 
 /// What tapdiff runs with.
 #[derive(Clone, Debug)]
@@ -56,6 +65,10 @@ pub(crate) struct Config {
     pub(crate) redact_headers: Vec<String>,
     /// JSON members to redact besides the built-in ones.
     pub(crate) redact_members: Vec<String>,
+    /// What may differ before the verdict is no.
+    pub(crate) gate: compare::gate::Policy,
+    /// Where the daemon answers HTTP; `None`: nowhere.
+    pub(crate) listen: Option<SocketAddr>,
     /// The services, by `ServiceId`.
     pub(crate) services: Vec<Service>,
     /// What is allowed and was hardly meant, with file and line.
@@ -77,6 +90,8 @@ pub(crate) struct Service {
     pub(crate) noise: NoiseLayers,
     /// How far points in time may lie outside their exchange.
     pub(crate) clock_slack: Duration,
+    pub(crate) release: ReleaseSource,
+    pub(crate) mirror_shares: Vec<MirrorShare>,
 }
 
 /// An address as written and what it stands for now: a name may have several.
@@ -125,6 +140,8 @@ impl Service {
             rules: Vec::new(),
             noise: NoiseLayers::ALL,
             clock_slack: Duration::from_secs(60),
+            release: ReleaseSource::Unknown,
+            mirror_shares: Vec::new(),
         }
     }
 }
@@ -155,6 +172,8 @@ impl Default for Config {
             store: PathBuf::from(DEFAULT_STORE),
             redact_headers: Vec::new(),
             redact_members: Vec::new(),
+            gate: compare::gate::Policy::default(),
+            listen: Some(DEFAULT_LISTEN),
             services: Vec::new(),
             warnings: Vec::new(),
         }
@@ -223,6 +242,7 @@ impl Config {
                     rules: service.rules.clone(),
                     noise: service.noise,
                     clock_slack: service.clock_slack,
+                    release: service.release.clone(),
                 })
                 .collect(),
             window: self.window,
@@ -262,6 +282,10 @@ impl Config {
         writeln!(out, "\n[redact]")?;
         writeln!(out, "headers = {}", list(&self.redact_headers))?;
         writeln!(out, "json_members = {}", list(&self.redact_members))?;
+        gate::write(out, &self.gate)?;
+        writeln!(out, "\n[http]")?;
+        let listen = self.listen.map(|address| address.to_string()).unwrap_or_default();
+        writeln!(out, "listen = {}", quoted(&listen))?;
         for service in &self.services {
             writeln!(out, "\n[[service]]")?;
             writeln!(out, "name = {}", quoted(&service.name))?;
@@ -277,6 +301,8 @@ impl Config {
             let noise: Vec<String> = service.noise.iter().map(|layer| layer.to_string()).collect();
             writeln!(out, "noise = {}", list(&noise))?;
             writeln!(out, "clock_slack_ms = {}", service.clock_slack.as_millis())?;
+            release::write(out, &service.release)?;
+            release::write_shares(out, &service.mirror_shares)?;
             for rule in &service.rules {
                 rule::write(out, rule)?;
             }
@@ -310,6 +336,8 @@ fn read_config(mut top: Section<'_, '_>, now: Timestamp) -> Config {
     config.redact_headers = unspanned(redact.strings("headers"));
     config.redact_members = unspanned(redact.strings("json_members"));
     redact.finish();
+    config.gate = gate::read(top.table("gate", "[gate]"));
+    read_http(top.table("http", "[http]"), &mut config);
 
     let span = top.span();
     let services = top.tables("service", "[[service]]");
@@ -324,6 +352,23 @@ fn read_config(mut top: Section<'_, '_>, now: Timestamp) -> Config {
     }
     top.finish();
     config
+}
+
+fn read_http(mut section: Section<'_, '_>, config: &mut Config) {
+    if let Some(listen) = section.string("listen") {
+        config.listen = match listen.get_ref().as_str() {
+            "" => None,
+            written => {
+                let address = written.parse().ok();
+                if address.is_none() {
+                    let why = "no address and port; write 127.0.0.1:9464, or nothing for none";
+                    section.note(&listen.span(), format!("listen = '{written}': {why}"));
+                }
+                address
+            }
+        };
+    }
+    section.finish();
 }
 
 fn read_capture(mut section: Section<'_, '_>, config: &mut Config) {
@@ -402,6 +447,8 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: 
         service.pair_by =
             pair_by.iter().filter_map(|text| section.parse("pair_by", text)).collect();
     }
+    service.release = release::read(&mut section);
+    service.mirror_shares = release::read_shares(&mut section);
     if let Some(noise) = section.strings("noise") {
         let parsed = noise.iter().filter_map(|text| section.parse::<NoiseLayer>("noise", text));
         service.noise = parsed.collect();

@@ -43,8 +43,8 @@ pub(super) fn read(mut section: Section<'_, '_>) -> Option<Rule> {
     let given = Given {
         pattern: section.string("pattern"),
         replace: section.string("replace"),
-        absolute: section.number("absolute"),
-        relative: section.number("relative"),
+        absolute: section.decimal("absolute"),
+        relative: section.decimal("relative"),
         within_ms: section
             .has("within_ms")
             .then(|| section.integer("within_ms", 0..=u64::from(u32::MAX), 0)),

@@ -52,6 +52,14 @@ impl<'t> Notes<'t> {
     }
 }
 
+/// What a number may be.
+#[derive(Clone, Copy)]
+pub(crate) struct Number {
+    pub(crate) valid: fn(f64) -> bool,
+    /// In words: `above 0`.
+    pub(crate) meant: &'static str,
+}
+
 /// A table being read.
 pub(crate) struct Section<'n, 't> {
     /// As the file writes it: `[store]`, `[[service]]`; empty for the top of the file.
@@ -195,7 +203,7 @@ impl<'n, 't> Section<'n, 't> {
     }
 
     /// A number as it is written.
-    pub(crate) fn number(&mut self, key: &'static str) -> Option<String> {
+    pub(crate) fn decimal(&mut self, key: &'static str) -> Option<String> {
         let (span, value) = self.take(key)?;
         match value.get_ref() {
             DeValue::Integer(written) => Some(written.to_string()),
@@ -236,6 +244,65 @@ impl<'n, 't> Section<'n, 't> {
             self.note(&span, format!("'{key}' must be a date or a time, not '{written}'{why}"));
         }
         moment
+    }
+
+    /// A number; `None` where there is none that can be meant.
+    pub(crate) fn number(&mut self, key: &'static str, number: Number) -> Option<f64> {
+        let (span, value) = self.take(key)?;
+        self.check(&span, key, value.get_ref(), number)
+    }
+
+    /// A number, or `false` for none. The outer `None` where there is nothing that can be meant.
+    pub(crate) fn number_or_off(
+        &mut self,
+        key: &'static str,
+        number: Number,
+    ) -> Option<Option<f64>> {
+        let (span, value) = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(false) => Some(None),
+            value => self.check(&span, key, value, number).map(Some),
+        }
+    }
+
+    fn check(
+        &self,
+        at: &Range<usize>,
+        key: &str,
+        value: &DeValue<'_>,
+        Number { valid, meant }: Number,
+    ) -> Option<f64> {
+        let written = match value {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) => integer.as_str(),
+            other => {
+                self.wrong_type(at, key, &format!("a number {meant}"), other);
+                return None;
+            }
+        };
+        let number = written.parse().ok().filter(|&number| valid(number));
+        if number.is_none() {
+            self.note(at, format!("'{key}' must be {meant}, not {written}"));
+        }
+        number
+    }
+
+    /// Whether `key` says `false`, which is then taken.
+    pub(crate) fn is_off(&mut self, key: &'static str) -> bool {
+        let off = self
+            .entries
+            .get(key)
+            .is_some_and(|(_, value)| matches!(value.get_ref(), DeValue::Boolean(false)));
+        if off {
+            self.take(key);
+        }
+        off
+    }
+
+    /// Whether `key` has an array.
+    pub(crate) fn is_array(&self, key: &str) -> bool {
+        let value = self.entries.get(key).map(|(_, value)| value.get_ref());
+        matches!(value, Some(DeValue::Array(_)))
     }
 
     /// One string, parsed.

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::live::advanced;
 use super::outlet::Seen;
-use super::recorder::{Patience, Recorder};
+use super::recorder::Patience;
 use super::verdicts::Verdicts;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -96,7 +96,7 @@ pub(crate) fn analyze(
     store: Box<dyn Store + Send>,
 ) -> Result<Box<dyn Store + Send>, Failure> {
     let policy = Arc::new(config.policy());
-    let mut verdicts = Verdicts::new(config, policy, Recorder::start(store, Patience::None)?)?;
+    let mut verdicts = Verdicts::new(config, policy, store, Patience::None)?;
     let mut tap = Tap::new(config.limits.clone(), config.targets());
     push_key_logs(&config.key_logs, &mut tap)?;
     captures.push_keys(&mut tap)?;

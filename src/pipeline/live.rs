@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use super::keys::{self, KeyReader, Lines};
 use super::outlet::{self, Message, Outlet, Seen};
-use super::recorder::{Patience, Recorder};
+use super::recorder::Patience;
 use super::thread::spawn;
 use super::verdicts::Verdicts;
 use crate::config::Config;
@@ -81,11 +81,7 @@ impl Live {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = outlet::queue(config.queue_exchanges);
         let (keys, mut lines) = keys::start(config, interfaces.len())?.unzip();
-        let verdicts = Verdicts::new(
-            config,
-            Arc::clone(&policy),
-            Recorder::start(store, Patience::WhileRunning)?,
-        )?;
+        let verdicts = Verdicts::new(config, Arc::clone(&policy), store, Patience::WhileRunning)?;
         let sources = interfaces.len();
         let judge = spawn("judge", move || judge(&receiver, sources, verdicts))?;
         let fills_in = config.kernel_buffer_bytes / BYTES_PER_NS;

@@ -5,10 +5,13 @@ use std::time::SystemTime;
 
 use capture::{Exchange, Timestamp};
 use compare::{Judge, Judged, Policy, ShedNotice};
-use store::{AgentCounters, Batcher, Limits, RedactionKey, Redactor, Run, SecretNames, Store};
+use store::{
+    AgentCounters, Batcher, Limits, MirrorShare, RedactionKey, Redactor, RuleSetting, Run,
+    SecretNames, Settings, Store,
+};
 
 use super::outlet::Seen;
-use super::recorder::Recorder;
+use super::recorder::{Patience, Recorder};
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -26,10 +29,12 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
+    /// Goes on with what the store knows of noise.
     pub(crate) fn new(
         config: &Config,
         policy: Arc<Policy>,
-        recorder: Recorder,
+        store: Box<dyn Store + Send>,
+        patience: Patience,
     ) -> Result<Self, Failure> {
         let key = RedactionKey::random()
             .map_err(|why| Failure::environment(format!("no random redaction key: {why}")))?;
@@ -39,7 +44,9 @@ impl Verdicts {
             ..SecretNames::default()
         };
         let batcher = Batcher::new(this_run(config), Redactor::new(key, &names), Limits::default());
-        Ok(Self { judge: Judge::new(policy), batcher, recorder })
+        let names: Vec<_> = policy.services.iter().map(|service| service.name.clone()).collect();
+        let judge = Judge::new(policy).learned(store.noise(&names)?);
+        Ok(Self { judge, batcher, recorder: Recorder::start(store, patience)? })
     }
 
     /// Takes one exchange.
@@ -78,9 +85,12 @@ impl Verdicts {
 
     fn collect(&mut self) -> Result<(), Failure> {
         while let Some(judged) = self.judge.poll() {
-            // An exchange without a pair is in the accounts already, through the rollups.
-            let Judged::Pair(comparison) = judged else { continue };
-            self.batcher.add(&comparison);
+            match judged {
+                Judged::Pair(comparison) => self.batcher.add(&comparison),
+                Judged::Noise(news) => self.batcher.add_noise(&news),
+                // It is in the accounts already, through the rollups.
+                Judged::Unpaired(_) => continue,
+            }
             let batch = self.batcher.batch();
             if batch.pairs() >= BATCH_PAIRS || batch.held_bytes() >= BATCH_BYTES {
                 self.batcher.add_rollups(self.judge.take_rollups());
@@ -101,7 +111,30 @@ fn this_run(config: &Config) -> Run {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_digest: config.digest(),
         services: config.services.iter().map(|service| Arc::clone(&service.name)).collect(),
+        settings: settings(config),
     }
+}
+
+/// What of the configuration reports speak of.
+fn settings(config: &Config) -> Settings {
+    let mut settings = Settings::default();
+    for service in &config.services {
+        let name = || service.name.to_string();
+        settings.rules.extend(service.rules.iter().map(|rule| RuleSetting {
+            service: name(),
+            rule: rule.name.to_string(),
+            endpoint: rule.endpoint.as_ref().map(ToString::to_string),
+            action: rule.action().as_str().to_owned(),
+            scope: rule.scope().to_string(),
+            until: rule.until.map(crate::render::ack::time),
+        }));
+        settings.mirror_shares.extend(service.mirror_shares.iter().map(|share| MirrorShare {
+            service: name(),
+            endpoint: share.endpoint.clone(),
+            share: share.share,
+        }));
+    }
+    settings
 }
 
 /// The sum over sources.

@@ -1,5 +1,7 @@
 //! How answers look to people. Text may carry colour; `output` strips it where it is not wanted.
 
+pub(crate) mod ack;
+pub(crate) mod gate;
 mod json;
 mod printable;
 pub(crate) mod report;

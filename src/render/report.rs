@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use store::{EndpointReport, LegAccounts, Report, ServiceReport, SignatureReport, UnreadCount};
+use store::{
+    EndpointReport, LegAccounts, MirrorAudit, ReleaseReport, Report, ServiceReport,
+    SignatureReport, UnreadCount,
+};
 
 use super::printable::printable;
 use super::style::{bad, caution, good, heading, quiet};
@@ -95,6 +98,9 @@ fn write_service(out: &mut String, service: &ServiceReport, store: Option<&Path>
     }
     write_signatures(out, &service.signatures, store)?;
     write_endpoints(out, &service.endpoints)?;
+    write_shifts(out, &service.endpoints)?;
+    write_releases(out, &service.releases)?;
+    write_mirror(out, service)?;
 
     writeln!(out, "\n  {}", heading("Accounts"))?;
     write_account(out, "primary", &service.accounts.primary)?;
@@ -105,6 +111,16 @@ fn write_service(out: &mut String, service: &ServiceReport, store: Option<&Path>
             service.suppressed.iter().map(|s| vec![count(s.count), s.rule.clone()]).collect();
         let columns = [("COUNT", Align::Right), ("RULE", Align::Left)];
         out.push_str(&table(4, &columns, &rows, header_quiet));
+    }
+    for alarm in &service.alarms {
+        let rule = printable(&alarm.rule);
+        let said = match alarm.why.as_str() {
+            "never_fired" => format!("the rule '{rule}' explained nothing: is it still needed?"),
+            "expired" => format!("the rule '{rule}' has expired"),
+            "silences_body" => format!("the rule '{rule}' silences whole bodies"),
+            other => format!("the rule '{rule}': {other}"),
+        };
+        writeln!(out, "    {}", caution(said))?;
     }
     write_capture(out, service)
 }
@@ -124,7 +140,7 @@ fn write_signatures(
         .map(|s| {
             let what = format!("{} {}", s.kind, printable(&s.path));
             let what = format!("{} {}", what.trim_end(), s.change);
-            vec![count(s.count), printable(&s.endpoint), what, s.id.clone()]
+            vec![count(s.count), printable(&s.endpoint), what, s.id.clone(), note(s)]
         })
         .collect();
     let columns = [
@@ -132,10 +148,15 @@ fn write_signatures(
         ("ENDPOINT", Align::Left),
         ("WHAT", Align::Left),
         ("SIGNATURE", Align::Left),
+        ("", Align::Left),
     ];
-    let paint = |row, column, cell: String| match (row, column) {
+    let expected: Vec<bool> =
+        signatures.iter().map(|s| s.acknowledged || s.noise.is_some()).collect();
+    let paint = |row: usize, column, cell: String| match (row, column) {
         (0, _) => quiet(cell),
-        (_, 2) => bad(cell),
+        (_, 2) if !expected[row - 1] => bad(cell),
+        (_, 4) if !expected[row - 1] => caution(cell),
+        (_, 2 | 4) => quiet(cell),
         _ => cell,
     };
     out.push_str(&table(4, &columns, &rows, paint));
@@ -149,6 +170,133 @@ fn write_signatures(
         Some(path) => format!("look closer: tapdiff show --store {} {id}", path.display()),
     };
     writeln!(out, "    {}", quiet(deeper))
+}
+
+/// Why it is left out of the verdict, or no longer is.
+fn note(signature: &SignatureReport) -> String {
+    match (&signature.acknowledgement, &signature.noise) {
+        (Some(_), _) if signature.acknowledged => "acknowledged".to_owned(),
+        (_, Some(cause)) => format!("noise: {cause}"),
+        (Some(_), None) => "acknowledgement expired".to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The quantiles at which the shadow is surely slower or faster, for one look.
+fn write_shifts(out: &mut String, endpoints: &[EndpointReport]) -> Written {
+    let rows: Vec<Vec<String>> = endpoints
+        .iter()
+        .flat_map(|e| e.shift.iter().map(move |shift| (e, shift)))
+        .filter_map(|(e, shift)| {
+            let [low, high] = shift.interval.filter(|[low, high]| *low > 1.0 || *high < 1.0)?;
+            let span = if shift.span == "total" { "total" } else { "first byte" };
+            Some(vec![
+                printable(&e.endpoint),
+                format!("p{} {span}", percentile(shift.quantile)),
+                micros(shift.primary_us),
+                micros(shift.shadow_us),
+                format!("{:.2} times", shift.ratio),
+                format!("{low:.2} to {high:.2}"),
+            ])
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {}", heading("Slower or faster, with 95 % confidence"))?;
+    let columns = [
+        ("ENDPOINT", Align::Left),
+        ("TIME", Align::Left),
+        ("PRIMARY", Align::Right),
+        ("SHADOW", Align::Right),
+        ("RATIO", Align::Right),
+        ("FROM .. TO", Align::Right),
+    ];
+    let listed = &rows[..rows.len().min(LISTED)];
+    out.push_str(&table(4, &columns, listed, header_quiet));
+    more(out, rows.len())
+}
+
+/// `50`, `99`, `99.9`: binary fractions of a quantile are no digits of a percentile.
+fn percentile(quantile: f64) -> f64 {
+    (quantile * 1e6).round() / 1e4
+}
+
+/// The versions that answered, where they are known.
+fn write_releases(out: &mut String, releases: &[ReleaseReport]) -> Written {
+    let known = |r: &ReleaseReport| !r.names.primary.is_empty() || !r.names.shadow.is_empty();
+    if !releases.iter().any(known) {
+        return Ok(());
+    }
+    writeln!(out, "\n  {}", heading("Releases"))?;
+    let name = |name: &str| if name.is_empty() { "?".to_owned() } else { printable(name) };
+    let latest = releases.len().saturating_sub(LISTED);
+    let rows: Vec<Vec<String>> = releases[latest..]
+        .iter()
+        .map(|r| {
+            vec![
+                name(&r.names.primary),
+                name(&r.names.shadow),
+                count(r.pairs),
+                count(r.diverged),
+                r.first_seen.clone(),
+                r.last_seen.clone(),
+            ]
+        })
+        .collect();
+    let columns = [
+        ("PRIMARY", Align::Left),
+        ("SHADOW", Align::Left),
+        ("PAIRS", Align::Right),
+        ("DIVERGED", Align::Right),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+    ];
+    out.push_str(&table(4, &columns, &rows, header_quiet));
+    more(out, releases.len())
+}
+
+/// How much the proxy mirrors against how much it is said to.
+fn write_mirror(out: &mut String, service: &ServiceReport) -> Written {
+    let row = |name: &str, audit: &MirrorAudit| {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        let seen = audit.seen.map_or_else(|| "-".to_owned(), percent);
+        let interval = audit.interval.map_or_else(String::new, |[low, high]| {
+            format!("{} to {}", percent(low), percent(high))
+        });
+        let verdict = match audit.agrees {
+            Some(true) => "as configured",
+            Some(false) => "not as configured",
+            None => "nothing seen",
+        };
+        vec![name.to_owned(), percent(audit.configured), seen, interval, verdict.to_owned()]
+    };
+    let all = service.mirror.iter().map(|audit| row("all of the service", audit));
+    let each = service.endpoints.iter().filter_map(|e| {
+        // What has the service's share is in its line, unless it stands out.
+        let audit = e.mirror.as_ref()?;
+        let own = service.mirror.as_ref().is_none_or(|all| all.configured != audit.configured);
+        (own || audit.agrees == Some(false)).then(|| row(&printable(&e.endpoint), audit))
+    });
+    let rows: Vec<Vec<String>> = all.chain(each).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {}", heading("Mirrored share"))?;
+    let columns = [
+        ("ENDPOINT", Align::Left),
+        ("CONFIGURED", Align::Right),
+        ("SEEN", Align::Right),
+        ("95 % INTERVAL", Align::Right),
+        ("", Align::Left),
+    ];
+    let paint = |row, column, cell: String| match (row, column) {
+        (0, _) => quiet(cell),
+        (_, 4) if cell.starts_with("not") => caution(cell),
+        _ => cell,
+    };
+    out.push_str(&table(4, &columns, &rows[..rows.len().min(LISTED)], paint));
+    more(out, rows.len())
 }
 
 fn write_endpoints(out: &mut String, endpoints: &[EndpointReport]) -> Written {

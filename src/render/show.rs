@@ -8,7 +8,7 @@ use store::{BodyText, ExchangeText, LegDetail, MessageText, PairDetail, Signatur
 
 use super::json;
 use super::printable::printable;
-use super::style::{bad, good, heading, quiet};
+use super::style::{bad, caution, good, heading, quiet};
 use super::units::{count, counted, micros};
 
 /// Unchanged lines shown around a change.
@@ -44,6 +44,25 @@ fn write_signature(out: &mut String, detail: &SignatureDetail) -> Written {
         s.first_seen,
         s.last_seen
     )?;
+    let releases: Vec<String> = s
+        .releases
+        .iter()
+        .filter(|names| !names.primary.is_empty() || !names.shadow.is_empty())
+        .map(|names| printable(&names.to_string()))
+        .collect();
+    if !releases.is_empty() {
+        writeln!(out, "  releases {}", releases.join(", "))?;
+    }
+    if let Some(said) = &s.acknowledgement {
+        let until = said.until.as_ref().map_or("for good".to_owned(), |at| format!("until {at}"));
+        let what = if said.expired { "was acknowledged" } else { "acknowledged" };
+        let (by, reason) = (printable(&said.by), printable(&said.reason));
+        let line = format!("{what} {until} by {by}: {reason}");
+        writeln!(out, "  {}", if said.expired { caution(line) } else { good(line) })?;
+    }
+    if let Some(cause) = &s.noise {
+        writeln!(out, "  {}", good(format!("noise ({cause}): no longer reported")))?;
+    }
     let Some(first) = detail.examples.first() else { return Ok(()) };
     if detail.examples.len() > 1 {
         let others: Vec<&str> = detail.examples[1..].iter().map(|pair| pair.id.as_str()).collect();
@@ -67,6 +86,9 @@ fn write_pair(out: &mut String, pair: &PairDetail) -> Written {
         pair.start,
         printable(&pair.key)
     )?;
+    if !pair.releases.primary.is_empty() || !pair.releases.shadow.is_empty() {
+        writeln!(out, "  release {}", printable(&pair.releases.to_string()))?;
+    }
     write_leg(out, "primary", &pair.primary)?;
     write_leg(out, "shadow", &pair.shadow)?;
     for d in &pair.divergences {

@@ -31,7 +31,9 @@ pub(crate) fn table(
         for (column, cell) in line.iter().enumerate() {
             let gap = " ".repeat(widths[column] - cell.chars().count());
             let last = column + 1 == columns.len();
-            let painted = paint(row, column, cell.clone());
+            // Colour around nothing would keep the end of a line from being trimmed.
+            let painted =
+                if cell.is_empty() { String::new() } else { paint(row, column, cell.clone()) };
             match columns[column].1 {
                 Align::Left if last => text.push_str(&painted),
                 Align::Left => write!(text, "{painted}{gap}  ").expect("strings take all"),
@@ -65,5 +67,15 @@ mod tests {
              \u{20}GET /a             7  x\n\
              \u{20}GET /long/one  1,000  yy\n"
         );
+    }
+
+    #[test]
+    fn a_line_has_no_white_space_behind_it() {
+        let rows =
+            vec![vec!["a".to_owned(), String::new()], vec!["bbb".to_owned(), "x".to_owned()]];
+        let coloured = |_, _, cell: String| format!("\u{1b}[1m{cell}\u{1b}[0m");
+        let columns = [("N", Align::Left), ("", Align::Left)];
+        let text = table(0, &columns, &rows, coloured);
+        assert!(text.lines().all(|line| !line.ends_with(' ')), "{text:?}");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! [`Batcher`] is fed by the pipeline. A comparison becomes a row at once, so that its bodies are
 //! free again: a matched pair is some forty bytes in a [`Block`], a diverged one is a row with its
-//! divergences, and the first few of each signature keep both messages. [`Batcher::take`] hands
-//! over what has gathered as a [`Batch`], which a store writes whole or not at all.
+//! divergences, and a fair sample of each signature's pairs keeps both messages.
+//! [`Batcher::take`] hands over what has gathered as a [`Batch`], which a store writes whole or not
+//! at all.
 //!
 //! Invariant: no text gets into a batch that has not been through the [`Redactor`].
 
@@ -13,12 +14,14 @@ use std::time::Duration;
 
 use capture::{Exchange, ServiceId, Timestamp};
 use compare::{
-    Change, Comparison, Divergence, EndpointRollup, Kind, PairId, Rollup, SignatureId, Verdict,
+    Change, Comparison, Divergence, EndpointRollup, Kind, NoiseCause, NoiseNews, PairId, Releases,
+    Rollup, SignatureId, Verdict,
 };
 
 use crate::block::{Block, Key, LegRow, MatchedPair};
 use crate::message::ExchangeText;
 use crate::redact::{Redactor, beginning};
+use crate::sample::Samples;
 use crate::{AgentCounters, Limits, Run};
 
 /// Bytes of a divergence's value: compare cuts there.
@@ -26,6 +29,10 @@ const VALUE_BYTES: usize = 1_024;
 
 /// Bytes of a pair key that are kept.
 const KEY_BYTES: usize = 256;
+
+/// Bytes of what was learned of noise that are kept for one signature. More is forgotten whole: the
+/// signature stays noise, and a restart learns anew what its values look like.
+const NOISE_MEMORY_BYTES: usize = 8 << 10;
 
 /// Width of a rollup.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -36,9 +43,9 @@ pub struct Batcher {
     redactor: Redactor,
     limits: Limits,
     run: Arc<Run>,
-    /// Examples given to each signature of this run; bounded by `Limits::signatures`.
-    signatures: HashMap<SignatureId, u32>,
-    example_bytes: usize,
+    /// The signatures of this run; bounded by `Limits::signatures`.
+    signatures: HashSet<SignatureId>,
+    samples: Samples,
     left_out: LeftOut,
     batch: Batch,
 }
@@ -61,30 +68,44 @@ pub struct Batch {
     pub(crate) examples_per_signature: u32,
     /// Earliest and latest moment that it tells of.
     pub(crate) span: Option<(Timestamp, Timestamp)>,
-    pub(crate) endpoints: Endpoints,
+    pub(crate) slices: Slices,
     pub(crate) matched: Vec<Block>,
     pub(crate) judged: Vec<JudgedPair>,
     pub(crate) signatures: BTreeMap<SignatureId, SignatureRow>,
     pub(crate) rollups: Vec<RollupRow>,
+    pub(crate) noise: BTreeMap<SignatureId, NoiseRow>,
     text_bytes: usize,
 }
 
-/// The endpoints of a batch: rows name them by index.
+/// The slices of a batch, each an endpoint as one pair of releases answers it: rows name them by
+/// index.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Endpoints {
-    /// Service and redacted name, by index.
-    pub(crate) names: Vec<(ServiceId, Arc<str>)>,
+pub(crate) struct Slices {
+    /// By index.
+    pub(crate) names: Vec<SliceName>,
     /// Names as compare has them, by service.
-    index: HashMap<ServiceId, HashMap<Arc<str>, u32>>,
-    /// What was asked for last: pairs of one endpoint often come in rows, under one name.
-    last: Option<(ServiceId, Arc<str>, u32)>,
+    index: HashMap<ServiceId, HashMap<Arc<str>, ByReleases>>,
+    /// What was asked for last: pairs of one slice often come in rows, under one name.
+    last: Option<(ServiceId, Arc<str>, Arc<Releases>, u32)>,
+}
+
+/// Indices of one endpoint's slices.
+type ByReleases = Vec<(Arc<Releases>, u32)>;
+
+/// A slice, redacted.
+#[derive(Clone, Debug)]
+pub(crate) struct SliceName {
+    pub(crate) service: ServiceId,
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) primary_release: String,
+    pub(crate) shadow_release: String,
 }
 
 /// A pair that did not match.
 #[derive(Clone, Debug)]
 pub(crate) struct JudgedPair {
     pub(crate) id: PairId,
-    pub(crate) endpoint: u32,
+    pub(crate) slice: u32,
     pub(crate) start: Timestamp,
     pub(crate) key: String,
     pub(crate) verdict: Verdict,
@@ -105,12 +126,13 @@ pub(crate) struct DivergenceRow {
 
 #[derive(Clone, Debug)]
 pub(crate) struct SignatureRow {
-    pub(crate) endpoint: u32,
+    /// One of its endpoint.
+    pub(crate) slice: u32,
     pub(crate) kind: Kind,
     pub(crate) pattern: String,
     pub(crate) change: Change,
-    /// By start of the minute.
-    pub(crate) minutes: BTreeMap<Timestamp, Seen>,
+    /// By start of the minute, and slice.
+    pub(crate) minutes: BTreeMap<(Timestamp, u32), Seen>,
 }
 
 /// How often a signature was seen.
@@ -127,8 +149,21 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) struct RollupRow {
     pub(crate) minute: Timestamp,
-    pub(crate) endpoint: u32,
+    pub(crate) slice: u32,
     pub(crate) counts: EndpointRollup,
+}
+
+/// What is known of one signature as noise.
+#[derive(Clone, Debug)]
+pub(crate) struct NoiseRow {
+    pub(crate) service: ServiceId,
+    pub(crate) endpoint: String,
+    pub(crate) kind: Kind,
+    pub(crate) pattern: String,
+    pub(crate) change: Change,
+    pub(crate) cause: Option<NoiseCause>,
+    pub(crate) at: Timestamp,
+    pub(crate) memory: Box<str>,
 }
 
 impl Batcher {
@@ -141,8 +176,8 @@ impl Batcher {
             redactor,
             limits,
             run,
-            signatures: HashMap::new(),
-            example_bytes: 0,
+            signatures: HashSet::new(),
+            samples: Samples::new(limits.examples_per_signature),
             left_out: LeftOut::default(),
             batch,
         }
@@ -151,8 +186,9 @@ impl Batcher {
     /// Takes what must be kept of a comparison.
     pub fn add(&mut self, comparison: &Comparison) {
         let start = comparison.start();
-        let endpoint =
-            self.batch.endpoints.intern(comparison.service, &comparison.endpoint, &self.redactor);
+        let Comparison { id, service, endpoint, releases, .. } = comparison;
+        let (id, redactor) = (*id, &self.redactor);
+        let slice = self.batch.slices.intern(*service, endpoint, releases, redactor);
         let primary = leg_row(&comparison.primary);
         let shadow = leg_row(&comparison.shadow);
         self.batch.cover(start);
@@ -169,38 +205,32 @@ impl Batcher {
                 }
                 uuid @ Key::Uuid(_) => uuid,
             };
-            let id = comparison.id.0;
-            self.batch.push_matched(&MatchedPair { id, endpoint, start, key, primary, shadow });
+            let id = id.0;
+            self.batch.push_matched(&MatchedPair { id, slice, start, key, primary, shadow });
             return;
         }
-        let mut wants_example = false;
-        let mut in_this_pair = HashSet::new();
+        let mut in_this_pair = Vec::new();
         let mut divergences = Vec::with_capacity(comparison.divergences.len());
         for divergence in &comparison.divergences {
             let signature = self.signature(comparison, divergence);
-            let first_of_pair = in_this_pair.insert(signature);
+            let first_of_pair = !in_this_pair.contains(&signature);
             if first_of_pair {
-                let given = self.signatures.entry(signature).or_default();
-                if *given < self.limits.examples_per_signature {
-                    *given += 1;
-                    wants_example = true;
-                }
+                in_this_pair.push(signature);
             }
             let row = self.divergence_row(signature, divergence);
             self.batch.text_bytes += row.held_bytes();
             divergences.push(row);
-            self.count(signature, endpoint, divergence, start, first_of_pair);
+            self.count(signature, slice, divergence, start, first_of_pair);
         }
-        let example = wants_example.then(|| self.example(comparison)).flatten();
+        let example = self.example(comparison, &in_this_pair);
         let key = self.redactor.text(&key.text()).into_owned();
-        let (id, verdict) = (comparison.id, comparison.verdict);
         self.batch.text_bytes += key.len();
         self.batch.judged.push(JudgedPair {
             id,
-            endpoint,
+            slice,
             start,
             key,
-            verdict,
+            verdict: comparison.verdict,
             primary,
             shadow,
             divergences,
@@ -211,11 +241,29 @@ impl Batcher {
     /// Takes latency and accounts: deltas, as `compare::Judge::take_rollups` gives them. Exchanges
     /// that ended without a pair are kept through these alone.
     pub fn add_rollups(&mut self, rollups: Vec<Rollup>) {
-        for Rollup { minute, service, endpoint, counts } in rollups {
-            let endpoint = self.batch.endpoints.intern(service, &endpoint, &self.redactor);
+        for Rollup { minute, service, endpoint, releases, counts } in rollups {
+            let slice = self.batch.slices.intern(service, &endpoint, &releases, &self.redactor);
             self.batch.cover(minute);
-            self.batch.rollups.push(RollupRow { minute, endpoint, counts });
+            self.batch.rollups.push(RollupRow { minute, slice, counts });
         }
+    }
+
+    /// Takes word of what is noise: the latest of a signature replaces what was known of it.
+    pub fn add_noise(&mut self, news: &NoiseNews) {
+        let kept = news.memory.len() <= NOISE_MEMORY_BYTES;
+        let memory = if kept { news.memory.clone() } else { Box::default() };
+        let row = NoiseRow {
+            service: news.service,
+            endpoint: self.redactor.label(&news.endpoint).into_owned(),
+            kind: news.kind,
+            pattern: self.redactor.label(&news.pattern).into_owned(),
+            change: news.change,
+            cause: news.cause,
+            at: news.at,
+            memory,
+        };
+        self.batch.text_bytes += row.memory.len();
+        self.batch.noise.insert(news.signature, row);
     }
 
     /// Takes the capture's counters: absolute since the run began.
@@ -246,8 +294,9 @@ impl Batcher {
 
     /// The signature under which `divergence` is filed.
     fn signature(&mut self, comparison: &Comparison, divergence: &Divergence) -> SignatureId {
-        if self.signatures.len() < self.limits.signatures
-            || self.signatures.contains_key(&divergence.signature)
+        let known = &mut self.signatures;
+        if known.contains(&divergence.signature)
+            || known.len() < self.limits.signatures && known.insert(divergence.signature)
         {
             return divergence.signature;
         }
@@ -284,7 +333,7 @@ impl Batcher {
     fn count(
         &mut self,
         signature: SignatureId,
-        endpoint: u32,
+        slice: u32,
         divergence: &Divergence,
         start: Timestamp,
         first_of_pair: bool,
@@ -296,15 +345,9 @@ impl Batcher {
             } else {
                 (self.redactor.label(&divergence.pattern).into_owned(), divergence.change)
             };
-            SignatureRow {
-                endpoint,
-                kind: divergence.kind,
-                pattern,
-                change,
-                minutes: BTreeMap::new(),
-            }
+            SignatureRow { slice, kind: divergence.kind, pattern, change, minutes: BTreeMap::new() }
         });
-        let seen = row.minutes.entry(minute_of(start)).or_insert(Seen {
+        let seen = row.minutes.entry((minute_of(start), slice)).or_insert(Seen {
             count: 0,
             pairs: 0,
             first: start,
@@ -316,8 +359,17 @@ impl Batcher {
         seen.last = seen.last.max(start);
     }
 
-    fn example(&mut self, comparison: &Comparison) -> Option<(String, String)> {
-        if self.example_bytes >= self.limits.example_bytes {
+    /// Both legs' messages, where one of the pair's signatures wants it as an example.
+    fn example(
+        &mut self,
+        comparison: &Comparison,
+        signatures: &[SignatureId],
+    ) -> Option<(String, String)> {
+        let (id, start) = (comparison.id, comparison.start());
+        if !signatures.iter().any(|&signature| self.samples.wants(signature, id, start)) {
+            return None;
+        }
+        if self.samples.bytes() >= self.limits.example_bytes {
             self.left_out.examples += 1;
             return None;
         }
@@ -327,7 +379,7 @@ impl Batcher {
         };
         let example = (json(&comparison.primary), json(&comparison.shadow));
         let bytes = example.0.len() + example.1.len();
-        self.example_bytes += bytes;
+        self.samples.admit(signatures, id, start, bytes);
         self.batch.text_bytes += bytes;
         Some(example)
     }
@@ -344,11 +396,12 @@ impl Batch {
             left_out: LeftOut::default(),
             examples_per_signature: limits.examples_per_signature,
             span: None,
-            endpoints: Endpoints::default(),
+            slices: Slices::default(),
             matched: Vec::new(),
             judged: Vec::new(),
             signatures: BTreeMap::new(),
             rollups: Vec::new(),
+            noise: BTreeMap::new(),
             text_bytes: 0,
         }
     }
@@ -363,7 +416,10 @@ impl Batch {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pairs() == 0 && self.rollups.is_empty() && self.agent.is_none()
+        self.pairs() == 0
+            && self.rollups.is_empty()
+            && self.noise.is_empty()
+            && self.agent.is_none()
     }
 
     /// Bytes it holds, about: a batch is taken when it grows too large.
@@ -392,26 +448,39 @@ impl Batch {
     }
 }
 
-impl Endpoints {
-    fn intern(&mut self, service: ServiceId, name: &Arc<str>, redactor: &Redactor) -> u32 {
-        if let Some((last_service, last_name, index)) = &self.last
+impl Slices {
+    fn intern(
+        &mut self,
+        service: ServiceId,
+        endpoint: &Arc<str>,
+        releases: &Arc<Releases>,
+        redactor: &Redactor,
+    ) -> u32 {
+        if let Some((last_service, last_endpoint, last_releases, index)) = &self.last
             && *last_service == service
-            && Arc::ptr_eq(last_name, name)
+            && Arc::ptr_eq(last_endpoint, endpoint)
+            && Arc::ptr_eq(last_releases, releases)
         {
             return *index;
         }
         let of_service = self.index.entry(service).or_default();
-        let index = match of_service.get(name) {
-            Some(&index) => index,
+        let of_endpoint = of_service.entry(Arc::clone(endpoint)).or_default();
+        let index = match of_endpoint.iter().find(|(known, _)| known == releases) {
+            Some(&(_, index)) => index,
             None => {
-                let index =
-                    u32::try_from(self.names.len()).expect("compare bounds endpoints to thousands");
-                of_service.insert(Arc::clone(name), index);
-                self.names.push((service, redactor.label(name).into()));
+                let index = u32::try_from(self.names.len())
+                    .expect("compare bounds endpoints to thousands, and releases to some");
+                of_endpoint.push((Arc::clone(releases), index));
+                self.names.push(SliceName {
+                    service,
+                    endpoint: redactor.label(endpoint).into(),
+                    primary_release: redactor.text(&releases.primary).into_owned(),
+                    shadow_release: redactor.text(&releases.shadow).into_owned(),
+                });
                 index
             }
         };
-        self.last = Some((service, Arc::clone(name), index));
+        self.last = Some((service, Arc::clone(endpoint), Arc::clone(releases), index));
         index
     }
 }

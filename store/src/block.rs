@@ -7,7 +7,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | pair id, little-endian |
-//! | varint | endpoint: index into the block's endpoint list |
+//! | varint | slice: index into the block's list of slices |
 //! | varint | start in ns, zigzag difference to the pair before (to 0 for the first) |
 //! | varint | key: 0 = a UUID follows as 16 bytes; n = n - 1 bytes of UTF-8 follow |
 //! | 3 varints | primary: status (0: none), first byte µs + 1, total µs + 1 (0: unknown) |
@@ -27,8 +27,8 @@ pub(crate) const PAIRS_PER_BLOCK: u32 = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MatchedPair<'a> {
     pub(crate) id: u64,
-    /// Index into the endpoint list of the batch, or of the block once stored.
-    pub(crate) endpoint: u32,
+    /// Index into the slices of the batch, or of the block once stored.
+    pub(crate) slice: u32,
     pub(crate) start: Timestamp,
     pub(crate) key: Key<'a>,
     pub(crate) primary: LegRow,
@@ -68,7 +68,7 @@ impl Block {
     pub(crate) fn push(&mut self, pair: &MatchedPair<'_>) {
         let bytes = &mut self.bytes;
         bytes.extend_from_slice(&pair.id.to_le_bytes());
-        put(bytes, u64::from(pair.endpoint));
+        put(bytes, u64::from(pair.slice));
         let start = pair.start.as_nanos();
         put(bytes, zigzag(start.wrapping_sub(self.previous_start).cast_signed()));
         match pair.key {
@@ -120,17 +120,17 @@ impl<'a> Pairs<'a> {
         Self { rest: bytes, previous_start: 0 }
     }
 
-    /// A block as stored: the list of endpoint ids that stand before it, and its pairs.
+    /// A block as stored: the list of slice ids that stands before it, and its pairs.
     pub(crate) fn stored(bytes: &'a [u8]) -> Result<(Vec<u64>, Self), BadBlock> {
         let mut pairs = Self::new(bytes);
         let count = pairs.varint().ok_or(BadBlock)?;
-        let endpoints = (0..count).map(|_| pairs.varint()).collect::<Option<_>>();
-        Ok((endpoints.ok_or(BadBlock)?, pairs))
+        let slices = (0..count).map(|_| pairs.varint()).collect::<Option<_>>();
+        Ok((slices.ok_or(BadBlock)?, pairs))
     }
 
     fn read(&mut self) -> Option<MatchedPair<'a>> {
         let id = u64::from_le_bytes(self.take(8)?.try_into().ok()?);
-        let endpoint = u32::try_from(self.varint()?).ok()?;
+        let slice = u32::try_from(self.varint()?).ok()?;
         let start = self.previous_start.wrapping_add(unzigzag(self.varint()?).cast_unsigned());
         self.previous_start = start;
         let key = match self.varint()? {
@@ -143,7 +143,7 @@ impl<'a> Pairs<'a> {
         let primary = self.leg()?;
         let shadow = self.leg()?;
         let start = Timestamp::from_nanos(start);
-        Some(MatchedPair { id, endpoint, start, key, primary, shadow })
+        Some(MatchedPair { id, slice, start, key, primary, shadow })
     }
 
     fn leg(&mut self) -> Option<LegRow> {
@@ -293,9 +293,9 @@ mod tests {
         ) {
             let pairs: Vec<_> = rows
                 .iter()
-                .map(|(id, endpoint, start, key, primary, shadow)| MatchedPair {
+                .map(|(id, slice, start, key, primary, shadow)| MatchedPair {
                     id: *id,
-                    endpoint: *endpoint,
+                    slice: *slice,
                     start: Timestamp::from_nanos(*start),
                     key: Key::of(key),
                     primary: *primary,
@@ -335,7 +335,7 @@ mod tests {
         for id in [1, 2] {
             let (primary, shadow) = (LegRow::default(), LegRow::default());
             let (start, key) = (Timestamp::ZERO, Key::Text("k"));
-            block.push(&MatchedPair { id, endpoint: 0, start, key, primary, shadow });
+            block.push(&MatchedPair { id, slice: 0, start, key, primary, shadow });
         }
         block.bytes.pop();
         let read: Vec<_> = Pairs::new(&block.bytes).map(|pair| pair.map(|p| p.id)).collect();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::ExchangeText;
-use crate::report::SignatureReport;
+use crate::report::{ReleaseNames, SignatureReport};
 
 /// One pair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct PairDetail {
     pub service: String,
     /// Method and path template.
     pub endpoint: String,
+    /// The versions that answered.
+    #[serde(default)]
+    pub releases: ReleaseNames,
     /// What paired it, redacted.
     pub key: String,
     /// RFC 3339: the primary's first byte.

@@ -44,7 +44,7 @@ pub enum StoreError {
         /// The version that this tapdiff reads.
         known: i64,
     },
-    /// The store was made by an older tapdiff that this one cannot read.
+    /// The store was made by an older tapdiff, and could not be brought up to date.
     Older {
         /// The store.
         path: PathBuf,
@@ -117,8 +117,9 @@ impl fmt::Display for StoreError {
             ),
             Self::Older { path, found, known } => write!(
                 f,
-                "{}: made by an older tapdiff (schema {found}, this one reads {known}): name \
-                 another file, or read it with the tapdiff that made it",
+                "{}: made by an older tapdiff (schema {found}, this one reads {known}): open it once \
+                 as a user who may write it, which brings it up to date, or read it with the \
+                 tapdiff that made it",
                 path.display()
             ),
             Self::Locked { path, holder: Some(process) } => write!(

@@ -1,7 +1,8 @@
 //! [`Comparison`](compare::Comparison)s become durable rows, and rows become answers.
 //!
 //! ```text
-//! Comparison, Rollup → Batcher (redaction) → Batch → Store::write │ report, signature, pair
+//! Comparison, Rollup → Batcher (redaction) → Batch → Store::write │ report, signature, pair,
+//!                                                                 │ evidence
 //! ```
 //!
 //! [`Batcher`] reduces what was judged to rows, and redacts on the way: nothing unredacted gets
@@ -14,32 +15,43 @@
 //!   effect.
 //! - The same stored data gives the same answer, byte for byte.
 
+mod acknowledge;
 mod batch;
 mod block;
 mod detail;
 mod error;
+mod evidence;
+mod glob;
 mod limits;
 mod message;
 mod redact;
 mod report;
 mod run;
+mod sample;
+mod shift;
 mod sqlite;
 mod time;
 
-use capture::Timestamp;
-use compare::{PairId, SignatureId};
+use std::sync::Arc;
 
+use capture::Timestamp;
+use compare::{NoiseNews, PairId, SignatureId};
+
+pub use acknowledge::{Acknowledged, Acknowledgement};
 pub use batch::{Batch, Batcher, LeftOut};
 pub use detail::{DivergenceDetail, LegDetail, PairDetail, SignatureDetail};
 pub use error::StoreError;
+pub use evidence::ServiceEvidence;
 pub use limits::Limits;
 pub use message::{BodyText, EXAMPLE_BODY_BYTES, ExchangeText, MessageText};
 pub use redact::{RedactionKey, Redactor, SecretNames};
 pub use report::{
-    Accounts, EndpointReport, Latencies, LeftOutReport, LegAccounts, LegLatencies, PairCounts,
-    Quantiles, REPORT_SCHEMA, Report, ServiceReport, SignatureReport, SuppressedCount,
+    Accounts, AcknowledgementReport, Alarm, EndpointReport, Latencies, LeftOutReport, LegAccounts,
+    LegLatencies, MirrorAudit, PairCounts, PairDifferences, Quantiles, REPORT_SCHEMA, ReleaseNames,
+    ReleaseReport, Report, ServiceReport, SignatureReport, SuppressedCount,
 };
-pub use run::{AgentCounters, Run, UnreadCount};
+pub use run::{AgentCounters, MirrorShare, RuleSetting, Run, Settings, UnreadCount};
+pub use shift::{Shift, SignedQuantiles};
 pub use sqlite::SqliteStore;
 
 /// Where judged traffic is kept, and what is asked of it. Every store gives the same answers.
@@ -58,12 +70,17 @@ pub trait Store: Send {
     /// The store cannot be read, or is damaged.
     fn report(&self, query: &Query) -> Result<Report, StoreError>;
 
-    /// One signature with its examples; `None` where it was never seen.
+    /// One signature with its examples; `None` where it was never seen. Acknowledgements count as
+    /// of this moment; `None`: as if none had expired.
     ///
     /// # Errors
     ///
     /// As [`Store::report`].
-    fn signature(&self, id: SignatureId) -> Result<Option<SignatureDetail>, StoreError>;
+    fn signature(
+        &self,
+        id: SignatureId,
+        as_of: Option<Timestamp>,
+    ) -> Result<Option<SignatureDetail>, StoreError>;
 
     /// One pair; `None` where it was never seen.
     ///
@@ -71,6 +88,47 @@ pub trait Store: Send {
     ///
     /// As [`Store::report`].
     fn pair(&self, id: PairId) -> Result<Option<PairDetail>, StoreError>;
+
+    /// What a verdict on each service within `query` rests on, by service name: of one pair of
+    /// releases, the one that the query names or else the one that answered last. A service of
+    /// which nothing was counted is not there.
+    ///
+    /// Exact in a store that keeps every pair; one in memory keeps examples only and may count
+    /// pairs as diverged whose differences are all acknowledged or noise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::report`].
+    fn evidence(&self, query: &Query) -> Result<Vec<ServiceEvidence>, StoreError>;
+
+    /// What is known of noise, for a judge that goes on with it: of the services that are named in
+    /// `services`, by their place there. Endpoint and pattern are as redacted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::report`].
+    fn noise(&self, services: &[Arc<str>]) -> Result<Vec<NoiseNews>, StoreError>;
+
+    /// Says that a signature is expected. What was said of it before is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::write`].
+    fn acknowledge(&mut self, said: &Acknowledgement) -> Result<Acknowledged, StoreError>;
+
+    /// Takes that back. Whether it had been said.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::write`].
+    fn take_back(&mut self, signature: SignatureId) -> Result<bool, StoreError>;
+
+    /// All that was said, by the moment it was said.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::report`].
+    fn acknowledgements(&self) -> Result<Vec<Acknowledgement>, StoreError>;
 }
 
 /// What a report is to cover.
@@ -85,6 +143,37 @@ pub struct Query {
     pub service: Option<String>,
     /// Only this endpoint.
     pub endpoint: Option<String>,
+    /// Only what these releases answered.
+    pub release: Option<ReleaseQuery>,
+    /// The moment as of which acknowledgements count; `None`: as if none had expired.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Which releases are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseQuery {
+    /// The primary's; `None`: any.
+    pub primary: Option<String>,
+    /// The shadow's.
+    pub shadow: String,
+}
+
+impl ReleaseQuery {
+    /// Reads `SHADOW`, or `PRIMARY..SHADOW`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.split_once("..") {
+            Some((primary, shadow)) => {
+                Self { primary: Some(primary.to_owned()), shadow: shadow.to_owned() }
+            }
+            None => Self { primary: None, shadow: text.to_owned() },
+        }
+    }
+
+    pub(crate) fn covers(&self, names: &ReleaseNames) -> bool {
+        self.shadow == names.shadow
+            && self.primary.as_ref().is_none_or(|primary| *primary == names.primary)
+    }
 }
 
 /// What [`Store::write`] stored.

@@ -3,9 +3,10 @@
 /// Bounds on what one run keeps. Counts and rollups are never left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Pairs kept with both messages for each signature. Default 10, the first ones.
+    /// Pairs kept with both messages for each signature, besides its first one. Default 10: a fair
+    /// sample of all that had it, over all runs in the store.
     pub examples_per_signature: u32,
-    /// Bytes of messages kept as examples by one run. Default 64 MiB; after that pairs are kept
+    /// Bytes of the messages that one run's examples hold. Default 64 MiB; beyond it pairs are kept
     /// without their messages and counted ([`crate::LeftOut::examples`]).
     pub example_bytes: usize,
     /// Signatures of one run. Default 20_000; differences of any further one are filed under one

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::AgentCounters;
+use crate::shift::{Shift, SignedQuantiles};
 
 /// Version of the report's shape.
 pub const REPORT_SCHEMA: u32 = 1;
@@ -51,6 +52,15 @@ pub struct ServiceReport {
     pub signatures: Vec<SignatureReport>,
     /// Differences that rules explained, by count, most first, then by rule.
     pub suppressed: Vec<SuppressedCount>,
+    /// The versions that answered, by first seen, then by name.
+    #[serde(default)]
+    pub releases: Vec<ReleaseReport>,
+    /// How much of the service the proxy mirrors; `None` where nobody says how much it should.
+    #[serde(default)]
+    pub mirror: Option<MirrorAudit>,
+    /// Rules of the latest run that want a look, in the order of the configuration.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
     /// What the captures counted that saw this service: of the whole capture, whichever service a
     /// packet belongs to, over the runs that the report covers in part or whole.
     pub capture: AgentCounters,
@@ -113,8 +123,92 @@ pub struct EndpointReport {
     pub shadow_seen: u64,
     /// `pairs` over `pairs + unmirrored`, rounded down to six digits; `None` where both are none.
     pub mirrored_share: Option<f64>,
+    /// Pairs whose copy asked for something else: the mirror changed target or body.
+    #[serde(default)]
+    pub request_differs: u64,
     /// Latency of complete exchanges.
     pub latency: LegLatencies,
+    /// Shadow over primary in compared pairs, at each quantile for which there are enough.
+    #[serde(default)]
+    pub shift: Vec<Shift>,
+    /// Shadow less primary in each compared pair.
+    #[serde(default)]
+    pub difference: PairDifferences,
+    /// How much later the copy began than the request itself.
+    #[serde(default)]
+    pub mirror_lag: SignedQuantiles,
+    /// How much of it the proxy mirrors; `None` where nobody says how much it should.
+    #[serde(default)]
+    pub mirror: Option<MirrorAudit>,
+}
+
+/// What compared pairs took on the shadow less what they took on the primary.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairDifferences {
+    /// First byte of the request to last byte of the response.
+    pub total: SignedQuantiles,
+    /// Last byte of the request to first byte of the response.
+    pub first_byte: SignedQuantiles,
+}
+
+/// The versions that answered, and what came of their pairs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReport {
+    /// Their names.
+    #[serde(flatten)]
+    pub names: ReleaseNames,
+    /// Pairs, compared or not.
+    pub pairs: u64,
+    /// Pairs that could be judged.
+    pub compared: u64,
+    /// Pairs with a difference.
+    pub diverged: u64,
+    /// RFC 3339: start of the first minute that counts something of them.
+    pub first_seen: String,
+    /// RFC 3339: end of the last such minute.
+    pub last_seen: String,
+}
+
+/// Names of the versions of both legs; empty where not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReleaseNames {
+    /// Of the leg that answers clients.
+    pub primary: String,
+    /// Of the leg that gets the copy.
+    pub shadow: String,
+}
+
+impl std::fmt::Display for ReleaseNames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |name: &str| if name.is_empty() { "?".to_owned() } else { name.to_owned() };
+        write!(f, "{}..{}", name(&self.primary), name(&self.shadow))
+    }
+}
+
+/// A configured share of mirrored traffic against the one seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MirrorAudit {
+    /// As the configuration says.
+    pub configured: f64,
+    /// Exchanges of the primary with a copy.
+    pub mirrored: u64,
+    /// Exchanges of the primary of which it is known whether they have a copy.
+    pub of: u64,
+    /// `mirrored` over `of`; `None` where there are none.
+    pub seen: Option<f64>,
+    /// 95 % interval (Wilson 1927) of the share that the proxy mirrors, from what was seen.
+    pub interval: Option<[f64; 2]>,
+    /// Whether the configured share lies in it; `None` where there is none.
+    pub agrees: Option<bool>,
+}
+
+/// A rule that wants a look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// The rule's name.
+    pub rule: String,
+    /// `never_fired`, `expired` or `silences_body`.
+    pub why: String,
 }
 
 /// Latency of the legs.
@@ -147,6 +241,9 @@ pub struct Quantiles {
     pub p90_us: Option<u64>,
     /// 99 % are not above it.
     pub p99_us: Option<u64>,
+    /// 99.9 % are not above it.
+    #[serde(default)]
+    pub p999_us: Option<u64>,
     /// The largest.
     pub max_us: Option<u64>,
 }
@@ -159,6 +256,7 @@ impl Quantiles {
             p50_us: at(0.5),
             p90_us: at(0.9),
             p99_us: at(0.99),
+            p999_us: at(0.999),
             max_us: at(1.0),
         }
     }
@@ -189,6 +287,30 @@ pub struct SignatureReport {
     pub examples: Vec<String>,
     /// Whether it is expected, and left out of the verdict.
     pub acknowledged: bool,
+    /// Who said so and why; there too where it has expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledgement: Option<AcknowledgementReport>,
+    /// Why it is noise by now, and left out of the verdict: `self`, `secondary` or `class`.
+    #[serde(default)]
+    pub noise: Option<String>,
+    /// The releases whose pairs had it.
+    #[serde(default)]
+    pub releases: Vec<ReleaseNames>,
+}
+
+/// That a signature is expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgementReport {
+    /// Why.
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
+    /// RFC 3339: when.
+    pub at: String,
+    /// RFC 3339: until when it counts; `None`: for good.
+    pub until: Option<String>,
+    /// Whether that moment has passed: it counts no longer.
+    pub expired: bool,
 }
 
 /// Differences that one rule explained.

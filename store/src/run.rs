@@ -7,7 +7,7 @@ use capture::{Evidence, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One run of tapdiff, named by start and host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     /// When it began.
     pub started: Timestamp,
@@ -19,6 +19,55 @@ pub struct Run {
     pub config_digest: String,
     /// Names of the services, by `ServiceId`.
     pub services: Vec<Arc<str>>,
+    /// What of its configuration reports speak of.
+    pub settings: Settings,
+}
+
+/// What of a run's configuration reports speak of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The rules, in the order in which they are asked.
+    pub rules: Vec<RuleSetting>,
+    /// How much the proxy is said to mirror.
+    pub mirror_shares: Vec<MirrorShare>,
+}
+
+impl Settings {
+    /// Those of one service.
+    pub(crate) fn of(&self, service: &str) -> Self {
+        let rules = self.rules.iter().filter(|rule| rule.service == service);
+        let shares = self.mirror_shares.iter().filter(|share| share.service == service);
+        Self { rules: rules.cloned().collect(), mirror_shares: shares.cloned().collect() }
+    }
+}
+
+/// A rule, as far as reports speak of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleSetting {
+    /// Of which service.
+    pub service: String,
+    /// What it is counted as.
+    pub rule: String,
+    /// The endpoints it holds for, `*` standing for any text; `None`: all.
+    pub endpoint: Option<String>,
+    /// What it does with what it covers: `ignore` leaves all of it out.
+    pub action: String,
+    /// What it covers, as the configuration writes it.
+    pub scope: String,
+    /// RFC 3339: when it expires.
+    pub until: Option<String>,
+}
+
+/// How much of a service, or of some of its endpoints, the proxy is said to mirror.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MirrorShare {
+    /// Of which service.
+    pub service: String,
+    /// The endpoints it holds for, `*` standing for any text; `None`: all that no other names.
+    pub endpoint: Option<String>,
+    /// From 0 to 1.
+    pub share: f64,
 }
 
 /// What the capture of one run counted so far: absolute, the latest replaces the one before.

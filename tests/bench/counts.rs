@@ -18,7 +18,7 @@ use capture::{Leg, Limits, Origin, ServiceId, Tap, Target, Timestamp};
 use compare::{Judge, Judged, Policy, ServicePolicy, Window};
 use serde::Deserialize;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use store::{Batcher, RedactionKey, Redactor, Run, SecretNames};
+use store::{Batcher, RedactionKey, Redactor, Run, SecretNames, Settings};
 
 use crate::traffic::{PRIMARY, SHADOW};
 
@@ -159,6 +159,7 @@ impl Rooms {
             version: "0".to_owned(),
             config_digest: "0".to_owned(),
             services: vec!["shop".into()],
+            settings: Settings::default(),
         };
         let redactor = Redactor::new(RedactionKey::random()?, &SecretNames::default());
         Ok(Self {

@@ -270,7 +270,8 @@ fn last_packet_end(capture: &[u8]) -> usize {
 fn config(dir: &TempDir, store: &Path, extra: &str) -> PathBuf {
     let text = format!(
         "[capture]\ninterfaces = [\"lo\"]\n[store]\npath = {store:?}\n[[service]]\n\
-         name = \"shop\"\nprimary = [\"127.0.0.1:1\"]\nshadow = [\"127.0.0.1:2\"]\n{extra}"
+         name = \"shop\"\nprimary = [\"127.0.0.1:1\"]\nshadow = [\"127.0.0.1:2\"]\n{extra}\
+         [http]\nlisten = \"\"\n"
     );
     let path = write(dir, "tapdiff.toml", text.as_bytes());
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();

@@ -19,6 +19,7 @@ mod envoy_loopback;
 mod envoy_netns;
 mod envoy_tls;
 mod exchanges;
+mod gate;
 mod live_equals_file;
 mod live_starved;
 mod live_threads;

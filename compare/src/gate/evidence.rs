@@ -42,9 +42,9 @@ pub struct Sample {
     pub acknowledged: u64,
     /// Pairs by which legs erred.
     pub errors: ErrorTable,
-    /// Latency of the primary's complete exchanges.
+    /// Latency of the primary in the pairs.
     pub primary: Latency,
-    /// Latency of the shadow's complete exchanges.
+    /// Latency of the shadow in the pairs.
     pub shadow: Latency,
     /// Body bytes by block: the minutes of the rollups, or any cut that does not look at sizes.
     pub sizes: Vec<SizeBlock>,
@@ -61,6 +61,20 @@ pub struct ErrorTable {
     pub shadow_only: u64,
     /// Both erred.
     pub both: u64,
+}
+
+impl ErrorTable {
+    /// Counts a pair by whether each leg erred; one where that is not known of both is not counted.
+    pub fn count(&mut self, primary: Option<bool>, shadow: Option<bool>) {
+        let Some(legs) = primary.zip(shadow) else { return };
+        let pairs = match legs {
+            (false, false) => &mut self.neither,
+            (true, false) => &mut self.primary_only,
+            (false, true) => &mut self.shadow_only,
+            (true, true) => &mut self.both,
+        };
+        *pairs += 1;
+    }
 }
 
 /// Latencies of one leg in microseconds, as the rollups keep them. `None` before the first.

@@ -10,18 +10,34 @@
 //! is one transaction in WAL mode with `synchronous = NORMAL`: acknowledged, it survives the death
 //! of the process. After a power cut the last batches may be missing, never half there.
 
+mod acknowledge;
+mod alarm;
+mod detail;
+mod evidence;
+mod example;
+mod measure;
+mod migrate;
+mod mirror;
+mod noise;
 mod open;
 mod read;
+mod row;
 mod schema;
+mod signatures;
 mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use compare::{PairId, SignatureId};
+use capture::Timestamp;
+use compare::{NoiseNews, PairId, SignatureId};
 use rusqlite::Connection;
 
-use crate::{Batch, PairDetail, Query, Report, SignatureDetail, Store, StoreError, Written};
+use crate::{
+    Acknowledged, Acknowledgement, Batch, PairDetail, Query, Report, ServiceEvidence,
+    SignatureDetail, Store, StoreError, Written,
+};
 
 /// A store in one SQLite file, or in memory.
 #[derive(Debug)]
@@ -62,6 +78,15 @@ impl SqliteStore {
         open::reader(path)
     }
 
+    /// Opens the store at `path` for acknowledgements, also while another process writes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::open_read_only`], and where this user may not write it.
+    pub fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        open::editor(path)
+    }
+
     /// A store in memory, for one report: pairs other than examples are counted, not kept, so
     /// that memory stays bounded however long the traffic is.
     ///
@@ -90,12 +115,38 @@ impl Store for SqliteStore {
         read::report(self, query)
     }
 
-    fn signature(&self, id: SignatureId) -> Result<Option<SignatureDetail>, StoreError> {
-        read::signature(self, id)
+    fn signature(
+        &self,
+        id: SignatureId,
+        as_of: Option<Timestamp>,
+    ) -> Result<Option<SignatureDetail>, StoreError> {
+        detail::signature(self, id, as_of)
     }
 
     fn pair(&self, id: PairId) -> Result<Option<PairDetail>, StoreError> {
-        read::pair(self, id)
+        detail::pair(self, id)
+    }
+
+    fn evidence(&self, query: &Query) -> Result<Vec<ServiceEvidence>, StoreError> {
+        evidence::evidence(self, query)
+    }
+
+    fn noise(&self, services: &[Arc<str>]) -> Result<Vec<NoiseNews>, StoreError> {
+        read::in_one_state(self, |connection| noise::all(connection, services))
+    }
+
+    fn acknowledge(&mut self, said: &Acknowledgement) -> Result<Acknowledged, StoreError> {
+        acknowledge::put(&mut self.connection, said)
+            .map_err(|error| open::explained(&self.path, &error))
+    }
+
+    fn take_back(&mut self, signature: SignatureId) -> Result<bool, StoreError> {
+        acknowledge::take_back(&self.connection, signature)
+            .map_err(|error| open::explained(&self.path, &error))
+    }
+
+    fn acknowledgements(&self) -> Result<Vec<Acknowledgement>, StoreError> {
+        read::in_one_state(self, acknowledge::all)
     }
 }
 
@@ -118,6 +169,7 @@ mod tests {
             version: "0.1.0".into(),
             config_digest: "c0ffee".into(),
             services: vec![Arc::from("shop")],
+            settings: crate::Settings::default(),
         };
         let redactor = Redactor::new(RedactionKey::new([7; 32]), &SecretNames::default());
         let mut batcher = Batcher::new(run, redactor, Limits::default());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Keep, SqliteStore, schema};
+use super::{Keep, SqliteStore, migrate, schema};
 use crate::StoreError;
 
 /// How every SQLite database begins (SQLite file format §1.3.1).
@@ -76,6 +76,36 @@ pub(super) fn reader(path: &Path) -> Result<SqliteStore, StoreError> {
         Owner::Tapdiff => {
             Ok(SqliteStore { connection, path: path.into(), keep: Keep::All, _writer: None })
         }
+        Owner::Older(found) => {
+            drop(connection);
+            update(path, found)?;
+            reader(path)
+        }
+    }
+}
+
+/// Opens the store for small changes beside the process that writes it.
+pub(super) fn editor(path: &Path) -> Result<SqliteStore, StoreError> {
+    // Says what is wrong with the file, and brings an older store up to date.
+    drop(reader(path)?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        prepare_writer(&connection)?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| explained(path, &error))?;
+    Ok(SqliteStore { connection, path: path.into(), keep: Keep::All, _writer: None })
+}
+
+/// Brings an older store up to date; only who may write it can.
+fn update(path: &Path, found: i64) -> Result<(), StoreError> {
+    match writer(path) {
+        Ok(_) => Ok(()),
+        Err(StoreError::NotWritable { path, .. }) => {
+            Err(StoreError::Older { path, found, known: schema::VERSION })
+        }
+        Err(other) => Err(other),
     }
 }
 
@@ -96,9 +126,12 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error| explained(path, &error);
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     let owner = Owner::of(path, &connection)?;
     prepare_writer(&connection).map_err(failed)?;
+    if let Owner::Older(found) = owner {
+        migrate::migrate(&mut connection, found).map_err(failed)?;
+    }
     if owner == Owner::Nobody {
         let create = format!(
             "BEGIN IMMEDIATE; {} PRAGMA application_id = {}; PRAGMA user_version = {}; COMMIT;",
@@ -130,6 +163,8 @@ enum Owner {
     /// It is empty: new, or a process died while it made it.
     Nobody,
     Tapdiff,
+    /// An earlier tapdiff's, of this version: it can be brought up to date.
+    Older(i64),
 }
 
 impl Owner {
@@ -151,6 +186,7 @@ impl Owner {
             schema::APPLICATION_ID => match found.cmp(&known) {
                 Ordering::Equal => Ok(Self::Tapdiff),
                 Ordering::Greater => Err(StoreError::Newer { path, found, known }),
+                Ordering::Less if found >= migrate::OLDEST => Ok(Self::Older(found)),
                 Ordering::Less => Err(StoreError::Older { path, found, known }),
             },
             _ => Err(StoreError::Foreign { path }),

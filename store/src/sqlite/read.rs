@@ -3,65 +3,31 @@
 use std::collections::{BTreeMap, HashMap};
 
 use capture::Timestamp;
-use compare::{Outcome, PairId, SignatureId};
+use compare::{Incomparable, Outcome};
 use hdrhistogram::Histogram;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::SqliteStore;
 use super::open::explained;
-use super::write::{FIRST_BYTE, TOTAL, at, conversion, read_histogram};
+use super::row::{count, nanos};
+use super::signatures::{Asked, signatures};
+use super::write::{at, conversion, read_histogram};
+use super::{SqliteStore, alarm, measure, mirror};
 use crate::batch::{MINUTE, minute_of};
-use crate::block::{LegRow, Pairs};
-use crate::detail::{DivergenceDetail, LegDetail, PairDetail, SignatureDetail};
 use crate::report::{
     Accounts, EndpointReport, Latencies, LeftOutReport, LegAccounts, LegLatencies, PairCounts,
-    Quantiles, REPORT_SCHEMA, Report, ServiceReport, SignatureReport, SuppressedCount,
+    PairDifferences, Quantiles, REPORT_SCHEMA, ReleaseNames, ReleaseReport, Report, ServiceReport,
+    SignatureReport, SuppressedCount,
 };
+use crate::shift::{SignedQuantiles, shifts};
 use crate::time::rfc3339;
-use crate::{AgentCounters, Query, StoreError};
+use crate::{AgentCounters, Query, Settings, StoreError};
 
 pub(super) fn report(store: &SqliteStore, query: &Query) -> Result<Report, StoreError> {
     in_one_state(store, |connection| Gathered::new(connection, query)?.report())
 }
 
-pub(super) fn pair(store: &SqliteStore, id: PairId) -> Result<Option<PairDetail>, StoreError> {
-    in_one_state(store, |connection| match judged_pair(connection, id)? {
-        Some(pair) => Ok(Some(pair)),
-        None => matched_pair(connection, id),
-    })
-}
-
-pub(super) fn signature(
-    store: &SqliteStore,
-    id: SignatureId,
-) -> Result<Option<SignatureDetail>, StoreError> {
-    in_one_state(store, |connection| {
-        let mut found = signatures(connection, &Window::ALL, Some(id))?;
-        let Some((endpoint, signature)) = found.pop() else { return Ok(None) };
-        let service = connection
-            .prepare_cached(
-                "SELECT service.name FROM endpoint JOIN service ON service.id = endpoint.service
-                 WHERE endpoint.id = ?1",
-            )?
-            .query_row([endpoint], |row| row.get(0))?;
-        let ids: Vec<u64> = connection
-            .prepare_cached(
-                "SELECT pair.pair FROM signature_example
-                 JOIN pair ON pair.id = signature_example.pair
-                 WHERE signature_example.signature = ?1 ORDER BY pair.start, pair.pair",
-            )?
-            .query_map([id.0.cast_signed()], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))?
-            .collect::<Result<_, _>>()?;
-        let mut examples = Vec::with_capacity(ids.len());
-        for id in ids {
-            examples.extend(judged_pair(connection, PairId(id))?);
-        }
-        Ok(Some(SignatureDetail { service, signature, examples }))
-    })
-}
-
 /// Runs `answer` inside one read transaction, so that a writer beside it is seen whole or not.
-fn in_one_state<T>(
+pub(super) fn in_one_state<T>(
     store: &SqliteStore,
     answer: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
 ) -> Result<T, StoreError> {
@@ -74,15 +40,15 @@ fn in_one_state<T>(
 
 /// Minutes from the first to before the second.
 #[derive(Clone, Copy, Debug)]
-struct Window {
-    from: i64,
-    to: i64,
+pub(super) struct Window {
+    pub(super) from: i64,
+    pub(super) to: i64,
 }
 
 impl Window {
-    const ALL: Self = Self { from: 0, to: i64::MAX };
+    pub(super) const ALL: Self = Self { from: 0, to: i64::MAX };
 
-    fn of(query: &Query) -> Self {
+    pub(super) fn of(query: &Query) -> Self {
         let up = |to: Timestamp| {
             let start = minute_of(to);
             if start == to { to } else { start + MINUTE }
@@ -97,18 +63,40 @@ impl Window {
 /// Everything that a report says, by service and endpoint row.
 struct Gathered {
     window: Window,
+    as_of: Option<Timestamp>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     config_digest: String,
     left_out: LeftOutReport,
     services: BTreeMap<String, Service>,
+    /// The slices that are reported, by row.
+    slices: HashMap<i64, Slice>,
+}
+
+/// Whom a slice belongs to.
+struct Slice {
+    service: String,
+    endpoint: i64,
+    releases: ReleaseNames,
 }
 
 #[derive(Default)]
 struct Service {
     endpoints: HashMap<i64, Endpoint>,
+    releases: BTreeMap<ReleaseNames, Release>,
     signatures: Vec<SignatureReport>,
     capture: AgentCounters,
+    /// Of its latest run.
+    settings: Settings,
+}
+
+#[derive(Default)]
+struct Release {
+    compared: u64,
+    diverged: u64,
+    incomparable: u64,
+    /// First and last minute.
+    minutes: Option<(i64, i64)>,
 }
 
 #[derive(Default)]
@@ -130,14 +118,14 @@ impl Gathered {
         let window = Window::of(query);
         let mut gathered = Self {
             window,
+            as_of: query.as_of,
             from: query.from.map(minute_of),
             to: query.to.map(|_| nanos(window.to)),
             config_digest: String::new(),
             left_out: LeftOutReport::default(),
             services: BTreeMap::new(),
+            slices: HashMap::new(),
         };
-        // Which service an endpoint row belongs to.
-        let mut owners = HashMap::new();
         let mut rows = connection.prepare_cached("SELECT id, name FROM service")?;
         let mut services = HashMap::new();
         for row in rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
@@ -147,29 +135,51 @@ impl Gathered {
                 services.insert(id, name);
             }
         }
-        let mut rows = connection.prepare_cached("SELECT id, service, name FROM endpoint")?;
-        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        for row in rows {
-            let (id, service, name): (i64, i64, String) = row?;
-            let Some(service) = services.get(&service) else { continue };
-            if query.endpoint.as_ref().is_none_or(|wanted| *wanted == name) {
-                let endpoints =
-                    &mut gathered.services.entry(service.clone()).or_default().endpoints;
-                endpoints.insert(id, Endpoint { name, ..Endpoint::default() });
-                owners.insert(id, service.clone());
-            }
-        }
+        gathered.slices(connection, query, &services)?;
         gathered.runs(connection, &services)?;
         gathered.extent(connection, query)?;
-        gathered.counts(connection, &owners)?;
-        gathered.latencies(connection, &owners)?;
-        for (endpoint, signature) in signatures(connection, &window, None)? {
-            if let Some(service) = owners.get(&endpoint) {
-                let service = gathered.services.entry(service.clone()).or_default();
+        gathered.counts(connection)?;
+        gathered.latencies(connection)?;
+        let asked = Asked { window, only: None, as_of: query.as_of };
+        for (endpoint, signature) in
+            signatures(connection, &asked, |slice| gathered.slices.contains_key(&slice))?
+        {
+            let of_it = |service: &&mut Service| service.endpoints.contains_key(&endpoint);
+            if let Some(service) = gathered.services.values_mut().find(of_it) {
                 service.signatures.push(signature);
             }
         }
         Ok(gathered)
+    }
+
+    /// Finds the slices that are asked for, and the endpoints that they are of.
+    fn slices(
+        &mut self,
+        connection: &Connection,
+        query: &Query,
+        services: &HashMap<i64, String>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut rows = connection.prepare_cached(
+            "SELECT slice.id, slice.endpoint, endpoint.service, endpoint.name,
+                 primary_release, shadow_release
+             FROM slice JOIN endpoint ON endpoint.id = slice.endpoint",
+        )?;
+        let mut rows = rows.query([])?;
+        while let Some(row) = rows.next()? {
+            let Some(service) = services.get(&row.get(2)?) else { continue };
+            let (endpoint, name): (i64, String) = (row.get(1)?, row.get(3)?);
+            let releases = ReleaseNames { primary: row.get(4)?, shadow: row.get(5)? };
+            if query.endpoint.as_ref().is_some_and(|wanted| *wanted != name)
+                || query.release.as_ref().is_some_and(|wanted| !wanted.covers(&releases))
+            {
+                continue;
+            }
+            let endpoints = &mut self.services.entry(service.clone()).or_default().endpoints;
+            endpoints.entry(endpoint).or_insert_with(|| Endpoint { name, ..Endpoint::default() });
+            let slice = Slice { service: service.clone(), endpoint, releases };
+            self.slices.insert(row.get(0)?, slice);
+        }
+        Ok(())
     }
 
     /// Adds up what the runs' captures counted.
@@ -185,7 +195,7 @@ impl Gathered {
             watched.entry(run).or_default().extend(services.get(&service));
         }
         let mut rows = connection.prepare_cached(
-            "SELECT id, config_digest, agent, examples_left_out, signatures_folded FROM run
+            "SELECT id, config_digest, agent, examples_left_out, signatures_folded, settings FROM run
              WHERE coalesce(last, started) >= ?1 AND coalesce(first, started) < ?2
              ORDER BY started, host",
         )?;
@@ -198,10 +208,14 @@ impl Gathered {
             self.config_digest = row.get(1)?;
             let agent: String = row.get(2)?;
             let agent: AgentCounters = serde_json::from_str(&agent).map_err(conversion)?;
+            let settings: String = row.get(5)?;
+            let settings: Settings = serde_json::from_str(&settings).map_err(conversion)?;
             self.left_out.examples += count(row, 3)?;
             self.left_out.signatures_folded += count(row, 4)?;
-            for &service in watched {
-                self.services.entry(service.clone()).or_default().capture.add(&agent);
+            for &name in watched {
+                let service = self.services.entry(name.clone()).or_default();
+                service.capture.add(&agent);
+                service.settings = settings.of(name);
             }
         }
         Ok(())
@@ -226,96 +240,83 @@ impl Gathered {
         Ok(())
     }
 
-    fn counts(
-        &mut self,
-        connection: &Connection,
-        owners: &HashMap<i64, String>,
-    ) -> Result<(), rusqlite::Error> {
+    fn counts(&mut self, connection: &Connection) -> Result<(), rusqlite::Error> {
         self.each(
             connection,
-            owners,
-            "SELECT endpoint, sum(matched), sum(diverged), sum(request_bodies_equal) FROM rollup
-             WHERE minute >= ?1 AND minute < ?2 GROUP BY endpoint",
-            |endpoint, row| {
-                endpoint.matched = count(row, 1)?;
-                endpoint.diverged = count(row, 2)?;
-                endpoint.request_bodies_equal = count(row, 3)?;
+            "SELECT slice, sum(matched), sum(diverged), sum(request_bodies_equal),
+                 min(minute), max(minute)
+             FROM rollup WHERE minute >= ?1 AND minute < ?2 GROUP BY slice",
+            |endpoint, release, row| {
+                let (matched, diverged) = (count(row, 1)?, count(row, 2)?);
+                endpoint.matched += matched;
+                endpoint.diverged += diverged;
+                endpoint.request_bodies_equal += count(row, 3)?;
+                release.compared += matched + diverged;
+                release.diverged += diverged;
+                let (first, last) = (row.get(4)?, row.get(5)?);
+                let (known_first, known_last) = release.minutes.unwrap_or((first, last));
+                release.minutes = Some((known_first.min(first), known_last.max(last)));
                 Ok(())
             },
         )?;
         self.each(
             connection,
-            owners,
-            "SELECT endpoint, leg, outcome, sum(count) FROM account
-             WHERE minute >= ?1 AND minute < ?2 GROUP BY endpoint, leg, outcome",
-            |endpoint, row| {
+            "SELECT slice, leg, outcome, sum(count) FROM account
+             WHERE minute >= ?1 AND minute < ?2 GROUP BY slice, leg, outcome",
+            |endpoint, _, row| {
                 let outcomes = endpoint.outcomes.entry(row.get(1)?).or_default();
-                outcomes.insert(row.get(2)?, count(row, 3)?);
+                *outcomes.entry(row.get(2)?).or_default() += count(row, 3)?;
                 Ok(())
             },
         )?;
         self.each(
             connection,
-            owners,
-            "SELECT endpoint, reason, sum(count) FROM incomparable
-             WHERE minute >= ?1 AND minute < ?2 GROUP BY endpoint, reason",
-            |endpoint, row| {
-                endpoint.incomparable.insert(row.get(1)?, count(row, 2)?);
+            "SELECT slice, reason, sum(count) FROM incomparable
+             WHERE minute >= ?1 AND minute < ?2 GROUP BY slice, reason",
+            |endpoint, release, row| {
+                *endpoint.incomparable.entry(row.get(1)?).or_default() += count(row, 2)?;
+                release.incomparable += count(row, 2)?;
                 Ok(())
             },
         )?;
         self.each(
             connection,
-            owners,
-            "SELECT endpoint, rule, sum(count) FROM suppressed
-             WHERE minute >= ?1 AND minute < ?2 GROUP BY endpoint, rule",
-            |endpoint, row| {
-                endpoint.suppressed.insert(row.get(1)?, count(row, 2)?);
+            "SELECT slice, rule, sum(count) FROM suppressed
+             WHERE minute >= ?1 AND minute < ?2 GROUP BY slice, rule",
+            |endpoint, _, row| {
+                *endpoint.suppressed.entry(row.get(1)?).or_default() += count(row, 2)?;
                 Ok(())
             },
         )
     }
 
-    fn latencies(
-        &mut self,
-        connection: &Connection,
-        owners: &HashMap<i64, String>,
-    ) -> Result<(), rusqlite::Error> {
+    fn latencies(&mut self, connection: &Connection) -> Result<(), rusqlite::Error> {
         self.each(
             connection,
-            owners,
-            "SELECT endpoint, leg, measure, histogram FROM latency
+            "SELECT slice, leg, measure, histogram FROM latency
              WHERE minute >= ?1 AND minute < ?2",
-            |endpoint, row| {
+            |endpoint, _, row| {
                 let histogram = read_histogram(row.get_ref(3)?.as_blob()?)?;
-                match endpoint.latency.entry((row.get(1)?, row.get(2)?)) {
-                    std::collections::hash_map::Entry::Occupied(mut sum) => {
-                        sum.get_mut().add(histogram).map_err(conversion)?;
-                    }
-                    std::collections::hash_map::Entry::Vacant(none) => {
-                        none.insert(histogram);
-                    }
-                }
-                Ok(())
+                merge(&mut endpoint.latency, (row.get(1)?, row.get(2)?), histogram)
             },
         )
     }
 
-    /// Calls `take` with every row of `sql` whose first column is an endpoint of this report.
+    /// Calls `take` with every row of `sql` whose first column is a slice of this report.
     fn each(
         &mut self,
         connection: &Connection,
-        owners: &HashMap<i64, String>,
         sql: &str,
-        mut take: impl FnMut(&mut Endpoint, &Row<'_>) -> Result<(), rusqlite::Error>,
+        mut take: impl FnMut(&mut Endpoint, &mut Release, &Row<'_>) -> Result<(), rusqlite::Error>,
     ) -> Result<(), rusqlite::Error> {
         let mut rows = connection.prepare_cached(sql)?;
         let mut rows = rows.query(params![self.window.from, self.window.to])?;
         while let Some(row) = rows.next()? {
-            let id: i64 = row.get(0)?;
-            let service = owners.get(&id).and_then(|service| self.services.get_mut(service));
-            if let Some(endpoint) = service.and_then(|service| service.endpoints.get_mut(&id)) {
-                take(endpoint, row)?;
+            let Some(slice) = self.slices.get(&row.get(0)?) else { continue };
+            let Some(service) = self.services.get_mut(&slice.service) else { continue };
+            let release = service.releases.entry(slice.releases.clone()).or_default();
+            if let Some(endpoint) = service.endpoints.get_mut(&slice.endpoint) {
+                take(endpoint, release, row)?;
             }
         }
         Ok(())
@@ -328,6 +329,7 @@ impl Gathered {
                 *(if outcome.starts_with("shed_") { &mut shed } else { &mut kept }) += count;
             }
         }
+        let to = self.to;
         Ok(Report {
             schema: REPORT_SCHEMA,
             tapdiff: env!("CARGO_PKG_VERSION").to_owned(),
@@ -338,15 +340,31 @@ impl Gathered {
             services: self
                 .services
                 .into_iter()
-                .map(|(name, service)| service.report(name))
-                .collect(),
+                .map(|(name, service)| service.report(name, self.as_of.or(to)))
+                .collect::<Result<_, _>>()?,
             left_out: self.left_out,
         })
     }
 }
 
 impl Service {
-    fn report(self, name: String) -> ServiceReport {
+    /// `now` is the moment as of which rules have expired.
+    fn report(
+        self,
+        name: String,
+        now: Option<Timestamp>,
+    ) -> Result<ServiceReport, rusqlite::Error> {
+        let mirror =
+            mirror::of_service(&self.settings, self.endpoints.values().map(Endpoint::mirrored));
+        let alarms = alarm::alarms(
+            &self.settings,
+            now,
+            self.endpoints.values().map(|e| (&*e.name, e.matched + e.diverged, &e.suppressed)),
+        );
+        let releases =
+            self.releases.into_iter().filter_map(|(names, release)| release.report(names));
+        let mut releases: Vec<ReleaseReport> = releases.collect();
+        releases.sort_by(|a, b| a.first_seen.cmp(&b.first_seen).then(a.names.cmp(&b.names)));
         let mut pairs = PairCounts::default();
         let mut suppressed: BTreeMap<String, u64> = BTreeMap::new();
         let mut legs: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
@@ -367,64 +385,137 @@ impl Service {
             shadow: leg("shadow"),
             secondary: Some(leg("secondary")).filter(|leg| leg.seen > 0),
         };
-        let mut endpoints: Vec<_> = self
+        let mut endpoints: Vec<EndpointReport> = self
             .endpoints
             .into_values()
-            .map(Endpoint::report)
-            .filter(|endpoint| {
-                endpoint.primary_seen + endpoint.shadow_seen > 0 || endpoint.pairs > 0
-            })
-            .collect();
+            .map(|endpoint| endpoint.report(&self.settings))
+            .collect::<Result<_, _>>()?;
+        endpoints.retain(|e| e.primary_seen + e.shadow_seen > 0 || e.pairs > 0);
         endpoints.sort_by(|a, b| b.pairs.cmp(&a.pairs).then_with(|| a.endpoint.cmp(&b.endpoint)));
         let mut signatures = self.signatures;
         signatures.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.id.cmp(&b.id)));
         let mut suppressed: Vec<_> =
             suppressed.into_iter().map(|(rule, count)| SuppressedCount { rule, count }).collect();
         suppressed.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.rule.cmp(&b.rule)));
-        ServiceReport {
+        Ok(ServiceReport {
             service: name,
             accounts,
             pairs,
             endpoints,
             signatures,
             suppressed,
+            releases,
+            mirror,
+            alarms,
             capture: self.capture,
-        }
+        })
+    }
+}
+
+impl Release {
+    fn report(self, names: ReleaseNames) -> Option<ReleaseReport> {
+        let (first, last) = self.minutes?;
+        Some(ReleaseReport {
+            names,
+            pairs: self.compared + self.incomparable,
+            compared: self.compared,
+            diverged: self.diverged,
+            first_seen: rfc3339(nanos(first)),
+            last_seen: rfc3339(nanos(last) + MINUTE),
+        })
     }
 }
 
 impl Endpoint {
-    fn report(self) -> EndpointReport {
-        let seen = |leg| self.outcomes.get(leg).map_or(0, |outcomes| outcomes.values().sum());
-        let (primary_seen, shadow_seen) = (seen("primary"), seen("shadow"));
-        let outcome = |outcome: Outcome| {
-            let outcomes = self.outcomes.get("primary");
-            outcomes.and_then(|outcomes| outcomes.get(outcome.as_str())).copied().unwrap_or(0)
-        };
-        let unmirrored = outcome(Outcome::Unmirrored);
-        let compared = self.matched + self.diverged;
-        let incomparable = self.incomparable.values().sum();
-        let pairs = compared + incomparable;
-        let quantiles = |leg: &str, measure: &str| {
-            let histogram = self.latency.get(&(leg.to_owned(), measure.to_owned()));
-            histogram.map(Quantiles::of).unwrap_or_default()
-        };
-        let latencies = |leg| Latencies {
-            total: quantiles(leg, TOTAL),
-            first_byte: quantiles(leg, FIRST_BYTE),
-        };
-        EndpointReport {
-            pairs,
-            compared,
-            diverged: self.diverged,
-            incomparable,
-            unmirrored,
-            primary_seen,
-            shadow_seen,
-            mirrored_share: share(pairs, pairs + unmirrored),
-            latency: LegLatencies { primary: latencies("primary"), shadow: latencies("shadow") },
-            endpoint: self.name,
+    fn pairs(&self) -> u64 {
+        self.matched + self.diverged + self.incomparable.values().sum::<u64>()
+    }
+
+    fn outcome(&self, leg: &str, outcome: Outcome) -> u64 {
+        let outcomes = self.outcomes.get(leg);
+        outcomes.and_then(|outcomes| outcomes.get(outcome.as_str())).copied().unwrap_or(0)
+    }
+
+    fn mirrored(&self) -> mirror::Mirrored<'_> {
+        let unmirrored = self.outcome("primary", Outcome::Unmirrored);
+        // A copy that came late was made all the same, whichever leg it was that waited in vain.
+        let late_copies = self.outcome("shadow", Outcome::Late).min(unmirrored);
+        let late = late_copies + self.outcome("primary", Outcome::Late);
+        mirror::Mirrored {
+            endpoint: &self.name,
+            mirrored: self.pairs() + late,
+            unmirrored: unmirrored - late_copies,
         }
+    }
+
+    fn histogram(&self, leg: &str, measure: &str) -> Option<&Histogram<u64>> {
+        self.latency.get(&(leg.to_owned(), measure.to_owned()))
+    }
+
+    /// Latency of a leg in all of its complete exchanges.
+    fn quantiles(
+        &self,
+        leg: &str,
+        paired: &str,
+        unpaired: &str,
+    ) -> Result<Quantiles, rusqlite::Error> {
+        let parts = [self.histogram(leg, paired), self.histogram(leg, unpaired)];
+        let mut parts = parts.into_iter().flatten();
+        let Some(mut sum) = parts.next().cloned() else { return Ok(Quantiles::default()) };
+        parts.try_for_each(|part| sum.add(part)).map_err(conversion)?;
+        Ok(Quantiles::of(&sum))
+    }
+
+    fn latencies(&self, leg: &str) -> Result<Latencies, rusqlite::Error> {
+        Ok(Latencies {
+            total: self.quantiles(leg, measure::PAIRED_TOTAL, measure::TOTAL)?,
+            first_byte: self.quantiles(leg, measure::PAIRED_FIRST_BYTE, measure::FIRST_BYTE)?,
+        })
+    }
+
+    fn difference(&self, names: &measure::DifferenceNames) -> SignedQuantiles {
+        let histogram = |name| self.histogram("shadow", name);
+        SignedQuantiles::of(histogram(names.longer), histogram(names.shorter))
+    }
+
+    fn report(self, settings: &Settings) -> Result<EndpointReport, rusqlite::Error> {
+        let seen = |leg| self.outcomes.get(leg).map_or(0, |outcomes| outcomes.values().sum());
+        let unmirrored = self.outcome("primary", Outcome::Unmirrored);
+        let pairs = self.pairs();
+        let legs =
+            |measure| [self.histogram("primary", measure), self.histogram("shadow", measure)];
+        let shift = |span, measure| {
+            let [primary, shadow] = legs(measure);
+            shifts(span, primary, shadow)
+        };
+        let request_differs = Incomparable::RequestDiffers.as_str();
+        Ok(EndpointReport {
+            pairs,
+            compared: self.matched + self.diverged,
+            diverged: self.diverged,
+            incomparable: self.incomparable.values().sum(),
+            unmirrored,
+            primary_seen: seen("primary"),
+            shadow_seen: seen("shadow"),
+            mirrored_share: share(pairs, pairs + unmirrored),
+            request_differs: self.incomparable.get(request_differs).copied().unwrap_or(0),
+            latency: LegLatencies {
+                primary: self.latencies("primary")?,
+                shadow: self.latencies("shadow")?,
+            },
+            shift: [
+                shift("total", measure::PAIRED_TOTAL),
+                shift("first_byte", measure::PAIRED_FIRST_BYTE),
+            ]
+            .concat(),
+            difference: PairDifferences {
+                total: self.difference(&measure::TOTAL_DIFFERENCE),
+                first_byte: self.difference(&measure::FIRST_BYTE_DIFFERENCE),
+            },
+            mirror_lag: self.difference(&measure::START_DIFFERENCE),
+            mirror: mirror::of_endpoint(settings, &self.mirrored()),
+            endpoint: self.name,
+        })
     }
 }
 
@@ -437,165 +528,21 @@ impl LegAccounts {
     }
 }
 
-/// Signatures seen within `window`, with the endpoint row that each belongs to.
-fn signatures(
-    connection: &Connection,
-    window: &Window,
-    only: Option<SignatureId>,
-) -> Result<Vec<(i64, SignatureReport)>, rusqlite::Error> {
-    let mut examples: HashMap<u64, Vec<String>> = HashMap::new();
-    let only = only.map(|id| id.0.cast_signed());
-    let mut rows = connection.prepare_cached(
-        "SELECT signature_example.signature, pair.pair FROM signature_example
-         JOIN pair ON pair.id = signature_example.pair
-         WHERE pair.start >= ?1 AND pair.start < ?2
-             AND (?3 IS NULL OR signature_example.signature = ?3)
-         ORDER BY pair.start, pair.pair",
-    )?;
-    let mut rows = rows.query(params![window.from, window.to, only])?;
-    while let Some(row) = rows.next()? {
-        let of_signature = examples.entry(id(row, 0)?).or_default();
-        of_signature.push(PairId(id(row, 1)?).to_string());
-    }
-    let mut rows = connection.prepare_cached(
-        "SELECT signature.id, signature.endpoint, endpoint.name, kind, pattern, change,
-             sum(count), sum(pairs), min(first), max(last)
-         FROM signature_minute
-         JOIN signature ON signature.id = signature_minute.signature
-         JOIN endpoint ON endpoint.id = signature.endpoint
-         WHERE minute >= ?1 AND minute < ?2 AND (?3 IS NULL OR signature_minute.signature = ?3)
-         GROUP BY signature.id",
-    )?;
-    let mut rows = rows.query(params![window.from, window.to, only])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let signature = id(row, 0)?;
-        let report = SignatureReport {
-            id: SignatureId(signature).to_string(),
-            endpoint: row.get(2)?,
-            kind: row.get(3)?,
-            path: row.get(4)?,
-            change: row.get(5)?,
-            count: count(row, 6)?,
-            pairs: count(row, 7)?,
-            first_seen: rfc3339(nanos(row.get(8)?)),
-            last_seen: rfc3339(nanos(row.get(9)?)),
-            examples: examples.remove(&signature).unwrap_or_default(),
-            acknowledged: false,
-        };
-        found.push((row.get(1)?, report));
-    }
-    Ok(found)
-}
-
-/// A pair that did not match.
-fn judged_pair(
-    connection: &Connection,
-    pair: PairId,
-) -> Result<Option<PairDetail>, rusqlite::Error> {
-    let found = connection
-        .prepare_cached(
-            "SELECT pair.id, service.name, endpoint.name, key, start, incomparable,
-                 primary_status, primary_first_byte_us, primary_total_us,
-                 shadow_status, shadow_first_byte_us, shadow_total_us,
-                 primary_exchange, shadow_exchange
-             FROM pair
-             JOIN endpoint ON endpoint.id = pair.endpoint
-             JOIN service ON service.id = endpoint.service
-             LEFT JOIN example ON example.pair = pair.id
-             WHERE pair.pair = ?1 ORDER BY pair.id LIMIT 1",
-        )?
-        .query_row([pair.0.cast_signed()], |row| {
-            let leg = |first: usize, exchange: usize| -> Result<LegDetail, rusqlite::Error> {
-                let exchange: Option<String> = row.get(exchange)?;
-                Ok(LegDetail {
-                    status: row.get(first)?,
-                    first_byte_us: optional_count(row, first + 1)?,
-                    total_us: optional_count(row, first + 2)?,
-                    exchange: exchange
-                        .map(|json| serde_json::from_str(&json).map_err(conversion))
-                        .transpose()?,
-                })
-            };
-            let reason: Option<String> = row.get(5)?;
-            let verdict = if reason.is_some() { "incomparable" } else { "diverged" };
-            let detail = PairDetail {
-                id: pair.to_string(),
-                service: row.get(1)?,
-                endpoint: row.get(2)?,
-                key: row.get(3)?,
-                start: rfc3339(nanos(row.get(4)?)),
-                verdict: verdict.to_owned(),
-                reason,
-                primary: leg(6, 12)?,
-                shadow: leg(9, 13)?,
-                divergences: Vec::new(),
-            };
-            Ok((row.get::<_, i64>(0)?, detail))
-        })
-        .optional()?;
-    let Some((row_id, mut detail)) = found else { return Ok(None) };
-    let mut rows = connection.prepare_cached(
-        "SELECT signature, kind, path, change, primary_value, shadow_value FROM divergence
-         JOIN signature ON signature.id = divergence.signature
-         WHERE pair = ?1 ORDER BY n",
-    )?;
-    let rows = rows.query_map([row_id], |row| {
-        Ok(DivergenceDetail {
-            signature: SignatureId(id(row, 0)?).to_string(),
-            kind: row.get(1)?,
-            path: row.get(2)?,
-            change: row.get(3)?,
-            primary: row.get(4)?,
-            shadow: row.get(5)?,
-        })
-    })?;
-    detail.divergences = rows.collect::<Result<_, _>>()?;
-    Ok(Some(detail))
-}
-
-/// A matched pair: no index leads to it, every block is read until it is found.
-fn matched_pair(
-    connection: &Connection,
-    wanted: PairId,
-) -> Result<Option<PairDetail>, rusqlite::Error> {
-    let mut rows = connection.prepare_cached("SELECT bytes FROM matched ORDER BY id DESC")?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
-        let (endpoints, pairs) = Pairs::stored(row.get_ref(0)?.as_blob()?).map_err(conversion)?;
-        for pair in pairs {
-            let pair = pair.map_err(conversion)?;
-            if pair.id != wanted.0 {
-                continue;
-            }
-            let endpoint = endpoints.get(pair.endpoint as usize).copied().unwrap_or(0);
-            let (service, endpoint) = connection
-                .prepare_cached(
-                    "SELECT service.name, endpoint.name FROM endpoint
-                     JOIN service ON service.id = endpoint.service WHERE endpoint.id = ?1",
-                )?
-                .query_row([endpoint.cast_signed()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let leg = |leg: LegRow| LegDetail {
-                status: leg.status,
-                first_byte_us: leg.first_byte_us,
-                total_us: leg.total_us,
-                exchange: None,
-            };
-            return Ok(Some(PairDetail {
-                id: wanted.to_string(),
-                service,
-                endpoint,
-                key: pair.key.text(),
-                start: rfc3339(pair.start),
-                verdict: "matched".to_owned(),
-                reason: None,
-                primary: leg(pair.primary),
-                shadow: leg(pair.shadow),
-                divergences: Vec::new(),
-            }));
+/// Adds a histogram to those known under `key`.
+pub(super) fn merge<K: std::hash::Hash + Eq>(
+    known: &mut HashMap<K, Histogram<u64>>,
+    key: K,
+    more: Histogram<u64>,
+) -> Result<(), rusqlite::Error> {
+    match known.entry(key) {
+        std::collections::hash_map::Entry::Occupied(mut sum) => {
+            sum.get_mut().add(more).map_err(conversion)
+        }
+        std::collections::hash_map::Entry::Vacant(none) => {
+            none.insert(more);
+            Ok(())
         }
     }
-    Ok(None)
 }
 
 fn add_all(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
@@ -605,25 +552,8 @@ fn add_all(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
 }
 
 /// A share, rounded down to six digits: what is not all never reads as 1.
-fn share(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
     let millionths = u128::from(part) * 1_000_000 / u128::from(whole).max(1);
     let millionths = u32::try_from(millionths).unwrap_or(u32::MAX);
     (whole > 0).then(|| f64::from(millionths) / 1e6)
-}
-
-fn count(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
-    optional_count(row, column).map(Option::unwrap_or_default)
-}
-
-fn optional_count(row: &Row<'_>, column: usize) -> Result<Option<u64>, rusqlite::Error> {
-    let count: Option<i64> = row.get(column)?;
-    count.map(u64::try_from).transpose().map_err(conversion)
-}
-
-fn id(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
-    row.get::<_, i64>(column).map(i64::cast_unsigned)
-}
-
-fn nanos(stored: i64) -> Timestamp {
-    Timestamp::from_nanos(u64::try_from(stored).unwrap_or(0))
 }

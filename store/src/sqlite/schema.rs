@@ -1,14 +1,16 @@
-//! The SQLite schema: version 1.
+//! The SQLite schema: version 2.
 //!
 //! Times are nanoseconds since the epoch, `minute` is the start of one. 64-bit ids are stored as
 //! SQLite's signed integers, bit for bit. Outcomes, reasons, legs, kinds and changes are stored by
 //! name, so that a stored name keeps its meaning whatever is added to the code.
+//!
+//! What is counted is counted by slice: an endpoint as one pair of releases answers it.
 
 /// `PRAGMA application_id`: "tapd".
 pub(super) const APPLICATION_ID: i64 = 0x7461_7064;
 
 /// `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Creates the schema, inside a transaction.
 pub(super) const CREATE: &str = "
@@ -25,6 +27,8 @@ CREATE TABLE run (
     agent TEXT NOT NULL,
     examples_left_out INTEGER NOT NULL,
     signatures_folded INTEGER NOT NULL,
+    -- What of its configuration reports speak of: JSON of store::Settings.
+    settings TEXT NOT NULL DEFAULT '{}',
     UNIQUE (started, host)
 );
 
@@ -47,7 +51,16 @@ CREATE TABLE endpoint (
     UNIQUE (service, name)
 );
 
--- Matched pairs, packed: see store::block. The bytes begin with the list of endpoint ids that the
+-- Endpoints as the releases of the two legs answer them; empty: not known.
+CREATE TABLE slice (
+    id INTEGER PRIMARY KEY,
+    endpoint INTEGER NOT NULL,
+    primary_release TEXT NOT NULL,
+    shadow_release TEXT NOT NULL,
+    UNIQUE (endpoint, primary_release, shadow_release)
+);
+
+-- Matched pairs, packed: see store::block. The bytes begin with the list of slice ids that the
 -- pairs refer to: varint count, then each as varint.
 CREATE TABLE matched (
     id INTEGER PRIMARY KEY,
@@ -63,7 +76,7 @@ CREATE TABLE pair (
     id INTEGER PRIMARY KEY,
     pair INTEGER NOT NULL,
     run INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     start INTEGER NOT NULL,
     key TEXT NOT NULL,
     -- NULL: diverged.
@@ -99,13 +112,38 @@ CREATE TABLE signature (
 CREATE TABLE signature_minute (
     minute INTEGER NOT NULL,
     signature INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     count INTEGER NOT NULL,
     pairs INTEGER NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
-    PRIMARY KEY (minute, signature)
+    PRIMARY KEY (minute, signature, slice)
 ) WITHOUT ROWID;
 CREATE INDEX signature_minute_by_signature ON signature_minute (signature);
+
+-- Signatures that turned out to vary by themselves, and what was learned of their values.
+CREATE TABLE noise (
+    signature INTEGER PRIMARY KEY,
+    service INTEGER NOT NULL,
+    endpoint TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    pattern TEXT NOT NULL,
+    change TEXT NOT NULL,
+    -- NULL: no longer noise.
+    cause TEXT,
+    at INTEGER NOT NULL,
+    memory TEXT NOT NULL
+);
+
+-- Signatures that are expected, and left out of the verdict.
+CREATE TABLE acknowledged (
+    signature INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL,
+    by TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    -- NULL: for good.
+    until INTEGER
+);
 
 -- Both legs of a pair: JSON of store::ExchangeText.
 CREATE TABLE example (
@@ -114,56 +152,67 @@ CREATE TABLE example (
     shadow_exchange TEXT NOT NULL
 );
 
+-- See store::sample. Rank -1 is a signature's first pair.
 CREATE TABLE signature_example (
     signature INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
     pair INTEGER NOT NULL,
-    PRIMARY KEY (signature, pair)
+    PRIMARY KEY (signature, rank)
 ) WITHOUT ROWID;
+CREATE INDEX signature_example_by_pair ON signature_example (pair);
 
 CREATE TABLE rollup (
     minute INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     matched INTEGER NOT NULL,
     diverged INTEGER NOT NULL,
     request_bodies_equal INTEGER NOT NULL,
-    PRIMARY KEY (minute, endpoint)
+    -- Pairs by which legs erred.
+    errors_neither INTEGER NOT NULL DEFAULT 0,
+    errors_primary_only INTEGER NOT NULL DEFAULT 0,
+    errors_shadow_only INTEGER NOT NULL DEFAULT 0,
+    errors_both INTEGER NOT NULL DEFAULT 0,
+    -- Response body bytes of compared pairs.
+    primary_bytes INTEGER NOT NULL DEFAULT 0,
+    shadow_bytes INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (minute, slice)
 ) WITHOUT ROWID;
 
 -- How exchanges ended.
 CREATE TABLE account (
     minute INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     leg TEXT NOT NULL,
     outcome TEXT NOT NULL,
     count INTEGER NOT NULL,
-    PRIMARY KEY (minute, endpoint, leg, outcome)
+    PRIMARY KEY (minute, slice, leg, outcome)
 ) WITHOUT ROWID;
 
 -- Why pairs could not be judged.
 CREATE TABLE incomparable (
     minute INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     reason TEXT NOT NULL,
     count INTEGER NOT NULL,
-    PRIMARY KEY (minute, endpoint, reason)
+    PRIMARY KEY (minute, slice, reason)
 ) WITHOUT ROWID;
 
 -- Differences that rules explained.
 CREATE TABLE suppressed (
     minute INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     rule TEXT NOT NULL,
     count INTEGER NOT NULL,
-    PRIMARY KEY (minute, endpoint, rule)
+    PRIMARY KEY (minute, slice, rule)
 ) WITHOUT ROWID;
 
--- Latency in microseconds: HdrHistogram V2.
+-- Latency in microseconds: HdrHistogram V2. For the names of measures see store::sqlite::measure.
 CREATE TABLE latency (
     minute INTEGER NOT NULL,
-    endpoint INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
     leg TEXT NOT NULL,
     measure TEXT NOT NULL,
     histogram BLOB NOT NULL,
-    PRIMARY KEY (minute, endpoint, leg, measure)
+    PRIMARY KEY (minute, slice, leg, measure)
 ) WITHOUT ROWID;
 ";

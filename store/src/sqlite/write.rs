@@ -3,20 +3,18 @@
 use std::collections::HashMap;
 
 use capture::{Leg, ServiceId, Timestamp};
-use compare::{Latency, Outcome, Verdict};
+use compare::{NoiseCause, Outcome, Verdict};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::Keep;
+use super::example::Examples;
+use super::measure::Measured;
+use super::{Keep, measure};
 use crate::Written;
-use crate::batch::{Batch, JudgedPair, RollupRow};
+use crate::batch::{Batch, JudgedPair, RollupRow, SliceName};
 use crate::block::put;
-
-/// Names of the two measures of latency.
-pub(super) const FIRST_BYTE: &str = "first_byte";
-pub(super) const TOTAL: &str = "total";
 
 pub(super) fn batch(
     connection: &mut Connection,
@@ -29,6 +27,7 @@ pub(super) fn batch(
     writer.matched(&mut written)?;
     writer.judged(&mut written)?;
     writer.signatures()?;
+    writer.noise()?;
     for rollup in &batch.rollups {
         writer.rollup(rollup)?;
         written.rollups += 1;
@@ -38,13 +37,22 @@ pub(super) fn batch(
     Ok(written)
 }
 
+/// Row ids of a slice.
+#[derive(Clone, Copy)]
+struct Slice {
+    id: i64,
+    endpoint: i64,
+}
+
 struct Writer<'a> {
     transaction: &'a Transaction<'a>,
     batch: &'a Batch,
     keep: Keep,
     run: i64,
-    /// Row ids of the batch's endpoints, by the batch's index.
-    endpoints: Vec<i64>,
+    /// Row ids of the batch's services.
+    services: HashMap<ServiceId, i64>,
+    /// Row ids of the batch's slices, by the batch's index.
+    slices: Vec<Slice>,
 }
 
 impl<'a> Writer<'a> {
@@ -62,23 +70,24 @@ impl<'a> Writer<'a> {
                 .execute(params![run, id])?;
             services.insert(ServiceId(index), id);
         }
-        let mut endpoints = Vec::with_capacity(batch.endpoints.names.len());
-        for (service, name) in &batch.endpoints.names {
-            let service = match services.get(service) {
+        let mut slices = Vec::with_capacity(batch.slices.names.len());
+        for name in &batch.slices.names {
+            let service = match services.get(&name.service) {
                 Some(&id) => id,
                 // The pipeline names every service; a run that did not still keeps its rows.
-                None => intern_service(transaction, &format!("service {}", service.0))?,
+                None => intern_service(transaction, &format!("service {}", name.service.0))?,
             };
-            endpoints.push(intern_endpoint(transaction, service, name)?);
+            let endpoint = intern_endpoint(transaction, service, &name.endpoint)?;
+            slices.push(Slice { id: intern_slice(transaction, endpoint, name)?, endpoint });
         }
-        Ok(Self { transaction, batch, keep, run, endpoints })
+        Ok(Self { transaction, batch, keep, run, services, slices })
     }
 
     fn matched(&self, written: &mut Written) -> Result<(), rusqlite::Error> {
         let mut head = Vec::new();
-        put(&mut head, self.endpoints.len() as u64);
-        for id in &self.endpoints {
-            put(&mut head, id.cast_unsigned());
+        put(&mut head, self.slices.len() as u64);
+        for slice in &self.slices {
+            put(&mut head, slice.id.cast_unsigned());
         }
         for block in &self.batch.matched {
             written.pairs += u64::from(block.pairs);
@@ -96,52 +105,25 @@ impl<'a> Writer<'a> {
     }
 
     fn judged(&self, written: &mut Written) -> Result<(), rusqlite::Error> {
+        let examples = Examples {
+            connection: self.transaction,
+            keep: self.keep,
+            per_signature: self.batch.examples_per_signature,
+        };
         for pair in &self.batch.judged {
             written.pairs += 1;
             written.divergences += pair.divergences.len() as u64;
-            let wanting = self.signatures_wanting(pair)?;
-            if self.keep == Keep::Examples && wanting.is_empty() {
+            let places = examples.places(pair)?;
+            if self.keep == Keep::Examples && places.is_empty() {
                 continue;
             }
-            let id = self.pair(pair)?;
-            if let (Some((primary, shadow)), false) = (&pair.example, wanting.is_empty()) {
-                self.transaction
-                    .prepare_cached(
-                        "INSERT INTO example (pair, primary_exchange, shadow_exchange)
-                         VALUES (?1, ?2, ?3)",
-                    )?
-                    .execute(params![id, primary, shadow])?;
-                for signature in wanting {
-                    self.transaction
-                        .prepare_cached(
-                            "INSERT OR IGNORE INTO signature_example (signature, pair)
-                             VALUES (?1, ?2)",
-                        )?
-                        .execute(params![signature, id])?;
-                }
+            let row = self.pair(pair)?;
+            if !places.is_empty() {
+                examples.put(pair, row, &places)?;
                 written.examples += 1;
             }
         }
         Ok(())
-    }
-
-    /// Signatures of `pair` that have not enough examples yet, where it can be one.
-    fn signatures_wanting(&self, pair: &JudgedPair) -> Result<Vec<i64>, rusqlite::Error> {
-        let mut wanting = Vec::new();
-        if pair.example.is_none() {
-            return Ok(wanting);
-        }
-        for divergence in &pair.divergences {
-            let signature = divergence.signature.0.cast_signed();
-            let have: u32 = self
-                .transaction
-                .prepare_cached("SELECT count(*) FROM signature_example WHERE signature = ?1")?
-                .query_row([signature], |row| row.get(0))?;
-            if have < self.batch.examples_per_signature && !wanting.contains(&signature) {
-                wanting.push(signature);
-            }
-        }
-        Ok(wanting)
     }
 
     /// Writes the pair and its divergences.
@@ -153,7 +135,7 @@ impl<'a> Writer<'a> {
         let id = self
             .transaction
             .prepare_cached(
-                "INSERT INTO pair (pair, run, endpoint, start, key, incomparable,
+                "INSERT INTO pair (pair, run, slice, start, key, incomparable,
                      primary_status, primary_first_byte_us, primary_total_us,
                      shadow_status, shadow_first_byte_us, shadow_total_us)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
@@ -161,7 +143,7 @@ impl<'a> Writer<'a> {
             .insert(params![
                 pair.id.0.cast_signed(),
                 self.run,
-                self.endpoint(pair.endpoint),
+                self.slice(pair.slice).id,
                 at(pair.start),
                 pair.key,
                 incomparable,
@@ -195,8 +177,8 @@ impl<'a> Writer<'a> {
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         let mut count = self.transaction.prepare_cached(
-            "INSERT INTO signature_minute (minute, signature, count, pairs, first, last)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO signature_minute (minute, signature, slice, count, pairs, first, last)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT DO UPDATE SET
                  count = count + excluded.count,
                  pairs = pairs + excluded.pairs,
@@ -205,7 +187,7 @@ impl<'a> Writer<'a> {
         )?;
         for (id, row) in &self.batch.signatures {
             let id = id.0.cast_signed();
-            let endpoint = self.endpoint(row.endpoint);
+            let endpoint = self.slice(row.slice).endpoint;
             identify.execute(params![
                 id,
                 endpoint,
@@ -213,10 +195,11 @@ impl<'a> Writer<'a> {
                 row.pattern,
                 row.change.as_str()
             ])?;
-            for (&minute, seen) in &row.minutes {
+            for (&(minute, slice), seen) in &row.minutes {
                 count.execute(params![
                     at(minute),
                     id,
+                    self.slice(slice).id,
                     stored(seen.count),
                     stored(seen.pairs),
                     at(seen.first),
@@ -227,62 +210,98 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    fn noise(&self) -> Result<(), rusqlite::Error> {
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT OR REPLACE INTO noise
+                 (signature, service, endpoint, kind, pattern, change, cause, at, memory)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        for (id, row) in &self.batch.noise {
+            let Some(service) = self.services.get(&row.service) else { continue };
+            insert.execute(params![
+                id.0.cast_signed(),
+                service,
+                row.endpoint,
+                row.kind.as_str(),
+                row.pattern,
+                row.change.as_str(),
+                row.cause.map(NoiseCause::as_str),
+                at(row.at),
+                row.memory,
+            ])?;
+        }
+        Ok(())
+    }
+
     fn rollup(&self, row: &RollupRow) -> Result<(), rusqlite::Error> {
-        let (minute, endpoint) = (at(row.minute), self.endpoint(row.endpoint));
+        let (minute, slice) = (at(row.minute), self.slice(row.slice).id);
         let counts = &row.counts;
         self.transaction
             .prepare_cached(
-                "INSERT INTO rollup (minute, endpoint, matched, diverged, request_bodies_equal)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO rollup (minute, slice, matched, diverged, request_bodies_equal,
+                     errors_neither, errors_primary_only, errors_shadow_only, errors_both,
+                     primary_bytes, shadow_bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT DO UPDATE SET
                      matched = matched + excluded.matched,
                      diverged = diverged + excluded.diverged,
-                     request_bodies_equal = request_bodies_equal + excluded.request_bodies_equal",
+                     request_bodies_equal = request_bodies_equal + excluded.request_bodies_equal,
+                     errors_neither = errors_neither + excluded.errors_neither,
+                     errors_primary_only = errors_primary_only + excluded.errors_primary_only,
+                     errors_shadow_only = errors_shadow_only + excluded.errors_shadow_only,
+                     errors_both = errors_both + excluded.errors_both,
+                     primary_bytes = primary_bytes + excluded.primary_bytes,
+                     shadow_bytes = shadow_bytes + excluded.shadow_bytes",
             )?
             .execute(params![
                 minute,
-                endpoint,
+                slice,
                 stored(counts.matched),
                 stored(counts.diverged),
-                stored(counts.request_bodies_equal)
+                stored(counts.request_bodies_equal),
+                stored(counts.errors.neither),
+                stored(counts.errors.primary_only),
+                stored(counts.errors.shadow_only),
+                stored(counts.errors.both),
+                stored(counts.sizes.primary_bytes),
+                stored(counts.sizes.shadow_bytes),
             ])?;
         let mut reasons = self.transaction.prepare_cached(
-            "INSERT INTO incomparable (minute, endpoint, reason, count) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO incomparable (minute, slice, reason, count) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET count = count + excluded.count",
         )?;
         for (reason, count) in &counts.incomparable {
-            reasons.execute(params![minute, endpoint, reason.as_str(), stored(*count)])?;
+            reasons.execute(params![minute, slice, reason.as_str(), stored(*count)])?;
         }
         let mut rules = self.transaction.prepare_cached(
-            "INSERT INTO suppressed (minute, endpoint, rule, count) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO suppressed (minute, slice, rule, count) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET count = count + excluded.count",
         )?;
         for (rule, count) in &counts.suppressed {
-            rules.execute(params![minute, endpoint, rule.as_ref(), stored(*count)])?;
+            rules.execute(params![minute, slice, rule.as_ref(), stored(*count)])?;
         }
         for (leg, account) in Leg::ALL.into_iter().zip(&counts.legs) {
-            self.outcomes(minute, endpoint, leg, &account.outcomes)?;
-            self.latency(minute, endpoint, leg, &account.latency)?;
+            self.outcomes(minute, slice, leg, &account.outcomes)?;
         }
-        Ok(())
+        measure::all(counts).try_for_each(|measured| self.latency(minute, slice, measured))
     }
 
     fn outcomes(
         &self,
         minute: i64,
-        endpoint: i64,
+        slice: i64,
         leg: Leg,
         outcomes: &[u64; Outcome::ALL.len()],
     ) -> Result<(), rusqlite::Error> {
         let mut upsert = self.transaction.prepare_cached(
-            "INSERT INTO account (minute, endpoint, leg, outcome, count)
+            "INSERT INTO account (minute, slice, leg, outcome, count)
              VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO UPDATE SET count = count + excluded.count",
         )?;
         for (outcome, &count) in Outcome::ALL.into_iter().zip(outcomes) {
             if count > 0 {
                 let (leg, outcome) = (leg.as_str(), outcome.as_str());
-                upsert.execute(params![minute, endpoint, leg, outcome, stored(count)])?;
+                upsert.execute(params![minute, slice, leg, outcome, stored(count)])?;
             }
         }
         Ok(())
@@ -291,38 +310,34 @@ impl<'a> Writer<'a> {
     fn latency(
         &self,
         minute: i64,
-        endpoint: i64,
-        leg: Leg,
-        latency: &Latency,
+        slice: i64,
+        (leg, measure, more): Measured<'_>,
     ) -> Result<(), rusqlite::Error> {
         let leg = leg.as_str();
-        for (measure, more) in [(FIRST_BYTE, &latency.first_byte_us), (TOTAL, &latency.total_us)] {
-            let Some(more) = more else { continue };
-            let known: Option<Vec<u8>> = self
-                .transaction
-                .prepare_cached(
-                    "SELECT histogram FROM latency
-                     WHERE minute = ?1 AND endpoint = ?2 AND leg = ?3 AND measure = ?4",
-                )?
-                .query_row(params![minute, endpoint, leg, measure], |row| row.get(0))
-                .optional()?;
-            let mut sum = wide(more)?;
-            if let Some(known) = known {
-                sum.add(read_histogram(&known)?).map_err(conversion)?;
-            }
-            self.transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO latency (minute, endpoint, leg, measure, histogram)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![minute, endpoint, leg, measure, write_histogram(&sum)?])?;
+        let known: Option<Vec<u8>> = self
+            .transaction
+            .prepare_cached(
+                "SELECT histogram FROM latency
+                 WHERE minute = ?1 AND slice = ?2 AND leg = ?3 AND measure = ?4",
+            )?
+            .query_row(params![minute, slice, leg, measure], |row| row.get(0))
+            .optional()?;
+        let mut sum = wide(more)?;
+        if let Some(known) = known {
+            sum.add(read_histogram(&known)?).map_err(conversion)?;
         }
-        Ok(())
+        self.transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO latency (minute, slice, leg, measure, histogram)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![minute, slice, leg, measure, write_histogram(&sum)?])
+            .map(drop)
     }
 
-    fn endpoint(&self, index: u32) -> i64 {
-        // Batches number their own endpoints, so an index always has one.
-        self.endpoints[index as usize]
+    fn slice(&self, index: u32) -> Slice {
+        // Batches number their own slices, so an index always has one.
+        self.slices[index as usize]
     }
 }
 
@@ -335,12 +350,14 @@ fn write_run(transaction: &Transaction<'_>, batch: &Batch) -> Result<i64, rusqli
         ),
         None => Value::Null,
     };
+    let settings =
+        serde_json::to_string(&run.settings).expect("names and numbers always serialise");
     let (first, last) = batch.span.map(|(first, last)| (at(first), at(last))).unzip();
     transaction
         .prepare_cached(
             "INSERT INTO run (started, host, version, config_digest, first, last, agent,
-                 examples_left_out, signatures_folded)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, '{}'), ?8, ?9)
+                 examples_left_out, signatures_folded, settings)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, '{}'), ?8, ?9, ?10)
              ON CONFLICT DO UPDATE SET
                  version = excluded.version,
                  config_digest = excluded.config_digest,
@@ -348,7 +365,8 @@ fn write_run(transaction: &Transaction<'_>, batch: &Batch) -> Result<i64, rusqli
                  last = coalesce(max(last, excluded.last), last, excluded.last),
                  agent = coalesce(?7, agent),
                  examples_left_out = excluded.examples_left_out,
-                 signatures_folded = excluded.signatures_folded
+                 signatures_folded = excluded.signatures_folded,
+                 settings = excluded.settings
              RETURNING id",
         )?
         .query_row(
@@ -361,7 +379,8 @@ fn write_run(transaction: &Transaction<'_>, batch: &Batch) -> Result<i64, rusqli
                 last,
                 agent,
                 stored(batch.left_out.examples),
-                stored(batch.left_out.signatures_folded)
+                stored(batch.left_out.signatures_folded),
+                settings
             ],
             |row| row.get(0),
         )
@@ -397,6 +416,30 @@ fn intern_endpoint(
     }
 }
 
+fn intern_slice(
+    transaction: &Transaction<'_>,
+    endpoint: i64,
+    name: &SliceName,
+) -> Result<i64, rusqlite::Error> {
+    let names = params![endpoint, name.primary_release, name.shadow_release];
+    let known = transaction
+        .prepare_cached(
+            "SELECT id FROM slice
+             WHERE endpoint = ?1 AND primary_release = ?2 AND shadow_release = ?3",
+        )?
+        .query_row(names, |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(id) => Ok(id),
+        None => transaction
+            .prepare_cached(
+                "INSERT INTO slice (endpoint, primary_release, shadow_release)
+                 VALUES (?1, ?2, ?3)",
+            )?
+            .insert(names),
+    }
+}
+
 /// A time as SQLite keeps it: 63 bits of nanoseconds reach the year 2262.
 pub(super) fn at(time: Timestamp) -> i64 {
     stored(time.as_nanos())
@@ -407,11 +450,11 @@ pub(super) fn stored(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// `histogram` with counters that a store's sums do not overflow.
+/// `histogram` with counters that a store's sums do not overflow, growing with its values.
 fn wide(histogram: &Histogram<u32>) -> Result<Histogram<u64>, rusqlite::Error> {
-    let mut wide =
-        Histogram::new_with_bounds(histogram.low(), histogram.high(), histogram.sigfig())
-            .map_err(conversion)?;
+    let (low, high) = (histogram.low(), histogram.high());
+    let mut wide = Histogram::new_with_bounds(low, high, histogram.sigfig()).map_err(conversion)?;
+    wide.auto(true);
     for value in histogram.iter_recorded() {
         wide.record_n(value.value_iterated_to(), u64::from(value.count_at_value()))
             .map_err(conversion)?;
@@ -427,7 +470,11 @@ fn write_histogram(histogram: &Histogram<u64>) -> Result<Vec<u8>, rusqlite::Erro
 
 /// A histogram as [`write_histogram`] writes it.
 pub(super) fn read_histogram(mut bytes: &[u8]) -> Result<Histogram<u64>, rusqlite::Error> {
-    Deserializer::new().deserialize(&mut bytes).map_err(conversion)
+    let mut histogram: Histogram<u64> =
+        Deserializer::new().deserialize(&mut bytes).map_err(conversion)?;
+    // What is added to it may reach further.
+    histogram.auto(true);
+    Ok(histogram)
 }
 
 /// A stored value that is not what was stored.

@@ -74,8 +74,8 @@ fn a_file_that_is_no_store_is_refused_and_left_as_it_is() {
 fn a_store_of_another_version_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     for (version, expected) in [
-        (7, "made by a newer tapdiff (schema 7, this one reads 1): upgrade tapdiff or name"),
-        (0, "made by an older tapdiff (schema 0, this one reads 1)"),
+        (7, "made by a newer tapdiff (schema 7, this one reads 2): upgrade tapdiff or name"),
+        (0, "made by an older tapdiff (schema 0, this one reads 2)"),
     ] {
         let path = folder.path().join(format!("{version}.db"));
         drop(SqliteStore::create_or_open(&path).unwrap());

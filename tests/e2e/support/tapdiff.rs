@@ -37,7 +37,7 @@ impl Daemon {
         let config = dir.path().join("tapdiff.toml");
         let store = dir.path().join("tapdiff.db");
         let text = format!(
-            "[capture]\ninterfaces = {interfaces:?}\n{settings}\n[store]\npath = {store:?}\n\n\
+            "[capture]\ninterfaces = {interfaces:?}\n{settings}\n[store]\npath = {store:?}\n[http]\nlisten = \"\"\n\n\
              [[service]]\nname = \"shop\"\nprimary = [\"{primary}\"]\nshadow = [\"{shadow}\"]\n\
              mirror = \"envoy\"\npair_by = [\"header:x-request-id\"]\nignore = {IGNORE:?}\n"
         );
