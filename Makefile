@@ -1,6 +1,6 @@
 # Each target installs what it needs on Debian 12 (with cargo on the PATH) and says what it does.
-.PHONY: demo test check bench bench-noise bench-live fuzz build tools-build tools-test tools-fuzz tools-live \
-	tools-check tools-bench help
+.PHONY: demo test check bench bench-noise bench-live bench-diff fuzz build tools-build tools-test \
+	tools-fuzz tools-live tools-check tools-bench tools-bench-diff help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -40,6 +40,9 @@ bench-live: build tools-test tools-live ## real Envoy at full speed, mirrored in
 	$(AS_ROOT) $(foreach v,LIVE_SECONDS LIVE_PAIRS LIVE_CONNECTIONS,$(if $($v),$v="$($v)")) \
 		cargo bench --locked --bench live
 
+bench-diff: tools-build tools-bench-diff ## pairs of JSON compared per CPU second, beside other programs
+	cargo run --release --locked -p tapdiff-bench-diff
+
 fuzz: tools-build tools-fuzz ## fuzz every target, 30 s each (FUZZ_SECONDS, FUZZ_TARGET)
 	tests/fuzz/run
 
@@ -51,6 +54,10 @@ tools-test:
 
 tools-bench:
 	@tests/install.sh bench
+
+tools-bench-diff:
+	@tests/install.sh bench-diff
+
 tools-fuzz:
 	@tests/install.sh fuzz
 

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 CARGO_DENY_VERSION=0.20.2
+DEEPDIFF_VERSION=9.1.0
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -42,6 +43,18 @@ bench_tools() { # peers and valgrind: what cannot be had is told by the bench
     debian suricata || echo "suricata could not be installed" >&2
 }
 
+bench_diff_tools() { # what compares JSON elsewhere: what cannot be had is told by the bench
+    local to=target/bench-diff
+    mkdir -p "$to"
+    command -v npm >/dev/null || debian nodejs npm || echo "npm could not be installed" >&2
+    debian python3-venv || echo "python3 could not be installed" >&2
+    [ -x "$to/venv/bin/python" ] || python3 -m venv "$to/venv"
+    "$to/venv/bin/python" -c 'import deepdiff' 2>/dev/null ||
+        "$to/venv/bin/pip" install --quiet "deepdiff==$DEEPDIFF_VERSION" || echo "no deepdiff" >&2
+    [ -d "$to/node_modules/microdiff" ] || npm install --silent --no-audit --no-fund --prefix "$to" \
+        microdiff@1.6.0 fast-json-patch@3.1.1 jsondiffpatch@0.7.7 || echo "no npm packages" >&2
+}
+
 fuzz_tools() {
     debian g++
 }
@@ -64,5 +77,6 @@ fuzz) fuzz_tools ;;
 live) live_tools ;;
 check) check_tools ;;
 bench) bench_tools ;;
-*) echo "usage: $0 build|test|fuzz|live|check|bench" >&2; exit 2 ;;
+bench-diff) bench_diff_tools ;;
+*) echo "usage: $0 build|test|fuzz|live|check|bench|bench-diff" >&2; exit 2 ;;
 esac

@@ -21,6 +21,8 @@ pub enum Outcome {
     Unkeyed,
     /// Secondary leg: a baseline, not judged itself.
     Baseline,
+    /// Its partner had been given up, as unmirrored or without its primary, before it ended.
+    Late,
     /// Left out to keep within bounds.
     Shed(ShedReason),
 }
@@ -38,7 +40,7 @@ pub enum ShedReason {
 
 impl Outcome {
     /// All outcomes, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Compared,
         Self::Incomparable,
         Self::Unmirrored,
@@ -47,6 +49,7 @@ impl Outcome {
         Self::Duplicate,
         Self::Unkeyed,
         Self::Baseline,
+        Self::Late,
         Self::Shed(ShedReason::QueueFull),
         Self::Shed(ShedReason::WindowCount),
         Self::Shed(ShedReason::WindowBytes),
@@ -64,9 +67,10 @@ impl Outcome {
             Self::Duplicate => 5,
             Self::Unkeyed => 6,
             Self::Baseline => 7,
-            Self::Shed(ShedReason::QueueFull) => 8,
-            Self::Shed(ShedReason::WindowCount) => 9,
-            Self::Shed(ShedReason::WindowBytes) => 10,
+            Self::Late => 8,
+            Self::Shed(ShedReason::QueueFull) => 9,
+            Self::Shed(ShedReason::WindowCount) => 10,
+            Self::Shed(ShedReason::WindowBytes) => 11,
         }
     }
 
@@ -78,6 +82,7 @@ impl Outcome {
             Self::Incomparable => "incomparable",
             Self::Unmirrored => "unmirrored",
             Self::PrimaryMissing => "primary_missing",
+            Self::Late => "late",
             Self::Retried => "retried",
             Self::Duplicate => "duplicate",
             Self::Unkeyed => "unkeyed",

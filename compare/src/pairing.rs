@@ -6,13 +6,15 @@
 //!
 //! - A primary with a good answer and a shadow are paired at once if their requests are equal and
 //!   began together; of several candidates, the one that began nearest.
-//! - A primary that failed (5xx, or no whole answer) may be tried again. While one waits, nothing
-//!   in its group is paired. When the first of the group has waited long enough, the group is
-//!   settled together: where there are more primaries than shadows, failed attempts that were
-//!   followed by another of the same request are `Retried`; the others pair in order of their
-//!   start.
+//! - A primary that failed (a status that proxies try again, or no whole answer) may be tried again.
+//!   While one waits, nothing in its group is paired. When the first of the group has waited long
+//!   enough, the group is settled together: where there are more primaries than shadows, failed
+//!   attempts that were followed by another of the same request are `Retried`, and so is the loser
+//!   of a hedge: one without a whole answer beside one that the client got. The others pair in
+//!   order of their start.
 //! - What finds no partner within the window is `Unmirrored`, `PrimaryMissing`, or, where its
-//!   key has been paired lately, `Duplicate` or `Retried`.
+//!   key has been paired lately, `Duplicate` or `Retried`, or, where the other leg had been given up
+//!   lately, `Late`.
 //! - What was shed, here or before it got here, takes its partner with it.
 //!
 //! Invariants: what was pushed leaves exactly once; at most `Window::exchanges` and
@@ -42,6 +44,11 @@ const TOGETHER: Duration = Duration::from_secs(1);
 /// Places in the queue of exchanges that have left, beside one for each that waits: beyond it they
 /// are cleared, which costs each of them once.
 const QUEUE_SLACK: usize = 4_096;
+
+/// Statuses below 500 after which proxies try again: Envoy's retriable-4xx is 409; nginx and HAProxy
+/// can be told to take 408, 425 and 429 so. Waiting for a retry that does not come costs nothing
+/// but time.
+const RETRIED_STATUSES: [u16; 4] = [408, 409, 425, 429];
 
 /// Two primaries of one key that start this close together are one exchange, seen twice.
 const SAME_START: Duration = Duration::from_millis(1);
@@ -131,8 +138,10 @@ pub(crate) struct Pairer {
     queue: VecDeque<(u32, u32)>,
     waiting: usize,
     bytes: usize,
-    /// Start of the primary of the pair that was last made with a key.
-    paired: Recent<Timestamp>,
+    /// Start and end of the primary of the pair that was last made with a key.
+    paired: Recent<(Timestamp, Timestamp)>,
+    /// Legs that were given up without a partner, by key.
+    given_up: Recent<Leg>,
     /// Keys that were shed.
     shed: Recent<ShedReason>,
     latest: Timestamp,
@@ -151,6 +160,7 @@ impl Pairer {
             waiting: 0,
             bytes: 0,
             paired: Recent::new(window.time, window.exchanges),
+            given_up: Recent::new(window.time, window.exchanges),
             shed: Recent::new(window.time, window.exchanges),
             latest: Timestamp::ZERO,
             done: VecDeque::new(),
@@ -234,6 +244,7 @@ impl Pairer {
         }
         self.latest = self.latest.max(now);
         self.paired.expire(now);
+        self.given_up.expire(now);
         self.shed.expire(now);
         while let Some((slot, keyed)) = self.oldest() {
             if keyed.exchange.timing.end() + self.window.time > now {
@@ -316,13 +327,13 @@ impl Pairer {
         shed
     }
 
-    /// Ends failed attempts that were followed by another of the same request, the earliest first,
-    /// as long as there are more primaries than shadows.
+    /// Ends failed attempts in whose place the client got another, the earliest first, as long as
+    /// there are more primaries than shadows.
     fn give_up_retried(&mut self, primaries: &mut Vec<u32>, shadows: usize) {
         let mut at = 0;
         while primaries.len() > shadows && at < primaries.len() {
-            let (attempt, rest) = (primaries[at], &primaries[at + 1..]);
-            if self.is_retried(attempt, rest) {
+            let attempt = primaries[at];
+            if self.is_retried(attempt, primaries) {
                 primaries.remove(at);
                 if let Some(attempt) = self.leave(attempt) {
                     self.done.push_back(Paired::Alone(attempt, Outcome::Retried));
@@ -333,14 +344,18 @@ impl Pairer {
         }
     }
 
-    /// Whether `attempt` failed and one of `later` tries it again.
-    fn is_retried(&self, attempt: u32, later: &[u32]) -> bool {
-        self.keyed(attempt).filter(|attempt| has_failed(attempt)).is_some_and(|attempt| {
-            let end = attempt.exchange.timing.end();
-            later
+    /// Whether `attempt` failed and another of the same request among `primaries` took its place.
+    fn is_retried(&self, attempt: u32, primaries: &[u32]) -> bool {
+        self.keyed(attempt).filter(|attempt| has_failed(attempt)).is_some_and(|failed| {
+            primaries
                 .iter()
+                .filter(|&&slot| slot != attempt)
                 .filter_map(|&slot| self.keyed(slot))
-                .any(|later| later.exchange.timing.start() >= end && same_request(attempt, later))
+                .any(|other| {
+                    let took_place = other.exchange.timing.start() >= failed.exchange.timing.end()
+                        || (!has_failed(other) && lost_hedge(failed, life(other)));
+                    took_place && same_request(failed, other)
+                })
         })
     }
 
@@ -395,21 +410,32 @@ impl Pairer {
     fn alone(&mut self, keyed: &Keyed) -> Outcome {
         let timing = &keyed.exchange.timing;
         match (keyed.leg, self.paired.get(keyed.digest.hash())) {
-            (Leg::Primary, Some(start)) if has_failed(keyed) && start >= timing.end() => {
+            (Leg::Primary, Some((start, _))) if has_failed(keyed) && start >= timing.end() => {
                 Outcome::Retried
             }
-            (Leg::Primary, Some(start)) if apart(start, timing.start()) <= SAME_START => {
+            (Leg::Primary, Some((start, _))) if apart(start, timing.start()) <= SAME_START => {
                 Outcome::Duplicate
             }
-            (Leg::Primary, _) => Outcome::Unmirrored,
+            (Leg::Primary, Some(paired)) if lost_hedge(keyed, paired) => Outcome::Retried,
+            (Leg::Primary, _) => self.given_up(keyed, Outcome::Unmirrored),
             (_, Some(_)) => Outcome::Duplicate,
-            (_, None) => Outcome::PrimaryMissing,
+            (_, None) => self.given_up(keyed, Outcome::PrimaryMissing),
         }
+    }
+
+    /// `outcome`, unless its partner was given up before it ended.
+    fn given_up(&mut self, keyed: &Keyed, outcome: Outcome) -> Outcome {
+        let hash = keyed.digest.hash();
+        if self.given_up.get(hash).is_some_and(|leg| leg != keyed.leg) {
+            return Outcome::Late;
+        }
+        self.given_up.insert(hash, keyed.leg);
+        outcome
     }
 
     fn pair(&mut self, one: Keyed, other: Keyed) {
         let (primary, shadow) = if one.leg == Leg::Primary { (one, other) } else { (other, one) };
-        self.paired.insert(primary.digest.hash(), primary.exchange.timing.start());
+        self.paired.insert(primary.digest.hash(), life(&primary));
         self.done.push_back(Paired::Pair { primary, shadow });
     }
 
@@ -497,13 +523,34 @@ pub(crate) fn asks_the_same(one: &Request, other: &Request) -> bool {
     origin_form(one.target()) == origin_form(other.target()) && one.body.same_bytes(&other.body)
 }
 
-/// Whether this is a primary that a proxy may have given up and tried again: a server error, or no
-/// whole answer.
+/// Whether this is a primary that a proxy may have given up and tried again: a status that proxies
+/// try again, or no whole answer.
 fn has_failed(keyed: &Keyed) -> bool {
-    let Exchange { response, evidence, .. } = &*keyed.exchange;
-    let answered = response.as_ref().is_some_and(|response| response.status < 500);
-    let broken = matches!(evidence, Evidence::Reset | Evidence::ProxyAborted | Evidence::TimedOut);
-    keyed.leg == Leg::Primary && (!answered || broken)
+    let Exchange { response, .. } = &*keyed.exchange;
+    let tried_again = |status| status >= 500 || RETRIED_STATUSES.contains(&status);
+    keyed.leg == Leg::Primary
+        && (!is_answered(&keyed.exchange)
+            || response.as_ref().is_some_and(|response| tried_again(response.status)))
+}
+
+/// Whether the proxy got a whole answer.
+fn is_answered(exchange: &Exchange) -> bool {
+    let broken =
+        matches!(exchange.evidence, Evidence::Reset | Evidence::ProxyAborted | Evidence::TimedOut);
+    exchange.response.is_some() && !broken
+}
+
+/// When it began and when it ended.
+fn life(keyed: &Keyed) -> (Timestamp, Timestamp) {
+    let timing = &keyed.exchange.timing;
+    (timing.start(), timing.end())
+}
+
+/// Whether `keyed` went on beside the attempt with the life `other`, which the client got, and was
+/// cut off: a proxy that hedges asks twice at once and resets the slower one.
+fn lost_hedge(keyed: &Keyed, other: (Timestamp, Timestamp)) -> bool {
+    let (start, end) = life(keyed);
+    !is_answered(&keyed.exchange) && start <= other.1 && other.0 <= end
 }
 
 /// Bytes that an exchange holds, for the window's budget.

@@ -26,6 +26,8 @@ pub(super) enum Reason {
     HopByHop,
     /// `content-length`: the body says it better.
     ContentLength,
+    /// `content-encoding`: bodies are compared decoded.
+    ContentEncoding,
     /// The response echoes what the mirroring proxy changed in the request.
     Mirror,
     /// It is noise.
@@ -42,6 +44,7 @@ pub(super) struct ReasonNames {
     date: Arc<str>,
     hop_by_hop: Arc<str>,
     content_length: Arc<str>,
+    content_encoding: Arc<str>,
     /// By `Mirror as usize`.
     mirrors: [Arc<str>; crate::Mirror::ALL.len()],
     /// By `NoiseCause as usize`.
@@ -56,6 +59,7 @@ impl Default for ReasonNames {
             date: "builtin:date".into(),
             hop_by_hop: "builtin:hop-by-hop".into(),
             content_length: "builtin:content-length".into(),
+            content_encoding: "builtin:content-encoding".into(),
             mirrors: crate::Mirror::ALL.map(|mirror| format!("profile:{mirror}").into()),
             noise: NoiseCause::ALL.map(|cause| match cause {
                 NoiseCause::Class => "class:token".into(),
@@ -262,6 +266,7 @@ impl<'p> Findings<'p> {
             Reason::Date => &names.date,
             Reason::HopByHop => &names.hop_by_hop,
             Reason::ContentLength => &names.content_length,
+            Reason::ContentEncoding => &names.content_encoding,
             Reason::Mirror => &names.mirrors[self.policy.mirror as usize],
             Reason::Noise(cause) => &names.noise[cause as usize],
             Reason::Timestamp => &names.timestamp,

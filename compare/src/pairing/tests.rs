@@ -88,6 +88,19 @@ fn what_finds_no_partner_ends_when_the_window_has_passed_since_its_end() {
 }
 
 #[test]
+fn a_leg_that_comes_after_the_other_was_given_up_is_late() {
+    let mut bench = Bench::new();
+    bench.push(sample("a", 10, 20).primary());
+    bench.push(sample("b", 10, 20).shadow());
+    bench.0.expire(at_ms(40_000));
+    assert_eq!(bench.came_to(), ["unmirrored P10", "primary_missing S10"]);
+    bench.push(sample("a", 11, 41_000).shadow());
+    bench.push(sample("b", 11, 41_000).primary());
+    bench.push(sample("c", 11, 41_000).shadow());
+    assert_eq!(bench.at_end(), ["late S11", "late P11", "primary_missing S11"]);
+}
+
+#[test]
 fn of_calls_under_one_id_those_that_began_together_are_paired() {
     let mut bench = Bench::new();
     for start in [10, 20, 30] {
@@ -160,6 +173,54 @@ fn the_pair_takes_the_last_attempt_of_a_retried_primary() {
     assert_eq!(bench.came_to(), [""; 0], "a copy of the last may be on its way");
     bench.0.expire(at_ms(40_000));
     assert_eq!(bench.came_to(), ["retried P10", "retried P40", "pair P60 S11"]);
+}
+
+#[test]
+fn a_status_that_proxies_try_again_waits_for_the_attempt_after_it() {
+    for status in [409, 429, 500] {
+        let mut bench = Bench::new();
+        bench.push(sample("a", 10, 20).status(status).primary());
+        bench.push(sample("a", 11, 30).shadow());
+        assert_eq!(bench.came_to(), [""; 0], "{status}");
+        bench.push(sample("a", 40, 50).primary());
+        assert_eq!(bench.at_end(), ["retried P10", "pair P40 S11"], "{status}");
+    }
+    let mut bench = Bench::new();
+    bench.push(sample("a", 10, 20).status(404).primary());
+    bench.push(sample("a", 11, 30).shadow());
+    assert_eq!(bench.came_to(), ["pair P10 S11"]);
+}
+
+#[test]
+fn of_a_hedged_primary_the_pair_takes_the_attempt_that_the_client_got() {
+    let cut = |start, end| sample("a", start, end).unanswered(Evidence::Reset).primary();
+    // The second attempt answers first: the first is reset, and ends before or after the pair.
+    let mut bench = Bench::new();
+    bench.push(sample("a", 11, 90).shadow());
+    bench.push(cut(10, 70));
+    bench.push(sample("a", 40, 70).primary());
+    assert_eq!(bench.at_end(), ["retried P10", "pair P40 S11"]);
+    let mut bench = Bench::new();
+    bench.push(sample("a", 11, 60).shadow());
+    bench.push(sample("a", 40, 70).primary());
+    assert_eq!(bench.came_to(), ["pair P40 S11"]);
+    bench.push(cut(10, 71));
+    assert_eq!(bench.at_end(), ["retried P10"]);
+    // The first attempt answers after all.
+    let mut bench = Bench::new();
+    bench.push(sample("a", 11, 60).shadow());
+    bench.push(cut(40, 70));
+    bench.push(sample("a", 10, 70).primary());
+    assert_eq!(bench.at_end(), ["retried P40", "pair P10 S11"]);
+}
+
+#[test]
+fn a_call_that_was_cut_off_on_its_own_is_no_loser_of_a_hedge() {
+    let mut bench = Bench::new();
+    bench.push(sample("a", 10, 20).primary());
+    bench.push(sample("a", 11, 21).shadow());
+    bench.push(sample("a", 60, 70).unanswered(Evidence::Reset).primary());
+    assert_eq!(bench.at_end(), ["pair P10 S11", "unmirrored P60"]);
 }
 
 #[test]

@@ -1,0 +1,178 @@
+//! Mirrored traffic as a capture: what was asked, what both legs answered, and what must be found.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::change::{Expected, WRONG, say_otherwise};
+use crate::service::{Asked, Instance, Kind, THINGS, uuid};
+use crate::wire::{CaptureWriter, Connection, Sender};
+
+/// Pairs before the first that is wrong: what the tap may take to learn what varies by itself.
+pub(crate) const WARM_UP: usize = 2_000;
+
+/// Connections to each leg.
+const CONNECTIONS: usize = 8;
+
+/// Between two requests.
+const EVERY: Duration = Duration::from_millis(6);
+
+/// 2025-10-09T08:53:20Z.
+const START: Duration = Duration::from_secs(1_760_000_000);
+
+const SEGMENT_BYTES: usize = 1_448;
+
+/// A capture, and the truth about it.
+#[derive(Debug)]
+pub(crate) struct Play {
+    pub(crate) capture: Vec<u8>,
+    pub(crate) pairs: Vec<Truth>,
+    /// By packet, the pair that it belongs to; `None` for handshakes.
+    owners: Vec<Option<usize>>,
+}
+
+/// The truth about one pair.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub(crate) request_id: String,
+    /// The class of what is wrong; empty for nothing.
+    pub(crate) class: &'static str,
+    pub(crate) expected: Vec<Expected>,
+}
+
+impl Play {
+    /// `pairs` mirrored requests. The same for the same arguments.
+    pub(crate) fn new(pairs: usize, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut primary = Instance::new("primary-1", rng.u64(..), 1_000);
+        let mut shadow = Instance::new("shadow-1", rng.u64(..), 400_000);
+        let mut events = Vec::new();
+        let mut truths = Vec::new();
+        let mut turns = vec![0; WRONG.len()];
+        for n in 0..pairs {
+            let at = START + EVERY * n as u32;
+            let asked = Asked {
+                kind: Kind::ALL[rng.usize(..Kind::ALL.len())],
+                thing: rng.u64(..THINGS),
+                request_id: uuid(&mut rng),
+            };
+            let (mut ours, mut theirs) = (asked.answer(), asked.answer());
+            primary.vary(&mut ours, &asked, at + Duration::from_millis(2));
+            shadow.vary(&mut theirs, &asked, at + Duration::from_millis(3));
+            let (mut class, mut expected) = ("", Vec::new());
+            if n >= WARM_UP && n % 5 == 0 {
+                // Of the classes that apply, the one that had its turn least often.
+                let mut order: Vec<usize> = (0..WRONG.len()).collect();
+                order.sort_by_key(|class| turns[*class]);
+                for at in order {
+                    let (name, wrong) = &WRONG[at];
+                    let mut answer = theirs.clone();
+                    if let Some(found) = wrong(&mut answer, &mut rng) {
+                        (theirs, class, expected) = (answer, *name, found);
+                        turns[at] += 1;
+                        break;
+                    }
+                }
+            } else if n % 5 == 1 {
+                say_otherwise(&mut theirs, &mut rng);
+            }
+            for (leg, answer) in [(0, &ours), (1, &theirs)] {
+                let connection = leg * CONNECTIONS + n % CONNECTIONS;
+                let begin = at + Duration::from_micros(150 * leg as u64);
+                let answered = begin + Duration::from_micros(2_000 + rng.u64(..2_000));
+                let event = |at, sender, bytes| Event { at, pair: n, connection, sender, bytes };
+                events.push(event(begin, Sender::Client, request(&asked, leg)));
+                let message = answer.message(&mut rng);
+                for (part, bytes) in message.chunks(SEGMENT_BYTES).enumerate() {
+                    let at = answered + Duration::from_micros(5 * part as u64);
+                    events.push(event(at, Sender::Server, bytes.to_vec()));
+                }
+                events.push(event(
+                    answered + Duration::from_micros(200),
+                    Sender::Client,
+                    Vec::new(),
+                ));
+            }
+            truths.push(Truth { request_id: asked.request_id, class, expected });
+        }
+        events.sort_by_key(|event| event.at);
+        let (capture, owners) = written(&events);
+        Self { capture, pairs: truths, owners }
+    }
+
+    /// The capture with this share of its packets lost, and for each pair whether one of its own
+    /// packets is, or one of those before and after it on its connections.
+    pub(crate) fn lose(&self, share: f64, seed: u64) -> (Vec<u8>, Vec<bool>) {
+        let mut rng = Rng::with_seed(seed);
+        let mut touched = vec![false; self.pairs.len()];
+        let mut left = self.capture[..24].to_vec();
+        let mut at = 24;
+        for owner in &self.owners {
+            let length = u32::from_le_bytes(self.capture[at + 8..at + 12].try_into().unwrap());
+            let record = &self.capture[at..at + 16 + length as usize];
+            at += record.len();
+            match owner {
+                Some(pair) if rng.f64() < share => {
+                    for near in [pair.wrapping_sub(CONNECTIONS), *pair, pair + CONNECTIONS] {
+                        if let Some(near) = touched.get_mut(near) {
+                            *near = true;
+                        }
+                    }
+                }
+                _ => left.extend_from_slice(record),
+            }
+        }
+        (left, touched)
+    }
+}
+
+struct Event {
+    at: Duration,
+    pair: usize,
+    connection: usize,
+    sender: Sender,
+    bytes: Vec<u8>,
+}
+
+fn request(asked: &Asked, leg: usize) -> Vec<u8> {
+    let suffix = ["", "-shadow"][leg];
+    let more = ["", "x-envoy-internal: true\r\n"][leg];
+    format!(
+        "GET {} HTTP/1.1\r\nhost: shop.example{suffix}:8080\r\nx-request-id: {}\r\n{more}\
+         accept: */*\r\n\r\n",
+        asked.target(),
+        asked.request_id
+    )
+    .into_bytes()
+}
+
+fn written(events: &[Event]) -> (Vec<u8>, Vec<Option<usize>>) {
+    let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap();
+    let mut bytes = Vec::new();
+    let mut capture = CaptureWriter::new(&mut bytes).unwrap();
+    let mut owners = Vec::new();
+    let mut connections: Vec<Connection> = (0..2 * CONNECTIONS as u16)
+        .map(|n| {
+            let leg = u8::from(n >= CONNECTIONS as u16);
+            let isn = u32::from(n) * 1_000_003;
+            Connection::new(([10, 9, 1, 1], 40_000 + n), ([10, 9, 1, 11 + leg], 8080), isn, !isn)
+        })
+        .collect();
+    let opened = nanos(START) - 100_000_000;
+    for (n, connection) in connections.iter_mut().enumerate() {
+        connection.open(&mut capture, opened + n as u64 * 1_000_000).unwrap();
+        owners.extend([None; 3]);
+    }
+    for event in events {
+        let connection = &mut connections[event.connection];
+        connection.send(&mut capture, nanos(event.at), event.sender, &event.bytes).unwrap();
+        owners.push(Some(event.pair));
+    }
+    let closed = events.last().map_or(opened, |event| nanos(event.at)) + 50_000_000;
+    for (n, connection) in connections.iter_mut().enumerate() {
+        connection.close(&mut capture, closed + n as u64 * 1_000_000).unwrap();
+        owners.extend([None; 3]);
+    }
+    capture.finish().unwrap();
+    (bytes, owners)
+}
