@@ -19,7 +19,7 @@ build: tools-build ## build the release binary: target/release/tapdiff
 test: tools-build tools-test ## run every test, with the real Envoy (as root: capture, namespaces)
 	cargo test --locked -p tapdiff-compare -p tapdiff-store -p tapdiff-fuzz
 	cargo test --locked -p tapdiff --bins
-	cargo test --locked -p tapdiff --test corpus
+	cargo test --locked -p tapdiff --test corpus --test accuracy
 	cargo test --locked -p tapdiff-capture -p tapdiff --tests --no-run
 	$(AS_ROOT) cargo test --locked -p tapdiff-capture
 	$(AS_ROOT) cargo test --locked -p tapdiff --test e2e -- --test-threads=1

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use capture::Timestamp;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use compare::{Extractor, Mirror, Scope};
+use compare::{Extractor, Mirror, Rule};
 
 use crate::config::{self, Address, DEFAULT_STORE};
 
@@ -111,10 +111,10 @@ pub(crate) struct AnalyzeArgs {
     /// repeated; those in the configuration are read too
     #[arg(long = "keylog", value_name = "FILE")]
     pub(crate) key_logs: Vec<PathBuf>,
-    /// Differences to leave out: header:NAME or body:/PATH ('*' is one level, '**' any); may be
-    /// repeated
+    /// Differences to leave out: header:NAME, trailer:NAME or body:/PATH ('*' is any text in a name
+    /// or level, '**' any number of levels); may be repeated
     #[arg(long = "ignore", value_name = "SCOPE")]
-    pub(crate) ignore: Vec<Scope>,
+    pub(crate) ignore: Vec<Rule>,
     /// Keep what was judged in this file, for 'report' and 'show'
     #[arg(long, value_name = "PATH", value_parser = config::store_path)]
     pub(crate) store: Option<PathBuf>,

@@ -46,10 +46,10 @@ pub struct Divergence {
     /// Which part of the response.
     pub kind: Kind,
     /// Where in it: a header name; a JSON Pointer (RFC 6901), also to a field of a form, a part of
-    /// a multipart body or what is inside that; `line N` of a text, below the part that it is in;
-    /// empty for the whole. Bounded to 512 bytes.
+    /// a multipart body or what is inside that; `line N` of a text, or `line N word M`, below the
+    /// part that it is in; empty for the whole. Bounded to 512 bytes.
     pub path: Box<str>,
-    /// `path` with indices as `*` and lines without their numbers: the form that the signature has.
+    /// `path` with indices as `*`, lines and words without their numbers: the form that the signature has.
     pub pattern: Box<str>,
     /// What kind of change.
     pub change: Change,
@@ -96,11 +96,14 @@ pub enum Change {
     Added,
     /// A value of another type.
     Type,
-    /// An array of another length.
+    /// An array of another length that has nothing in common with the primary's, or of which that
+    /// would cost too much to tell; values of one name in another number.
     Length,
-    /// The same elements in another order.
+    /// Elements of an array that are on both sides, in another order; the values tell the primary's
+    /// indices in the order of each side.
     Order,
-    /// A value that varies by itself, in a form that it never has on the primary.
+    /// Another form: JSON on one leg and none on the other, or a value that varies by itself, in a
+    /// form that it never has on the primary.
     Format,
     /// Something differs, and looking closer would have cost too much.
     Coarse,

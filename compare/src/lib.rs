@@ -28,6 +28,7 @@ mod sample;
 mod signature;
 
 pub use comparison::{Change, Comparison, Divergence, Kind, PairId, SignatureId, Suppressed};
+pub use differ::{Explained, StoredDivergence};
 pub use extractor::{Extractor, ParseExtractorError};
 pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};
@@ -37,4 +38,7 @@ pub use policy::{
     Window,
 };
 pub use rollup::{EndpointRollup, Latency, LegAccount, Rollup};
-pub use rule::{ParseRuleError, PathPattern, Rule, Scope};
+pub use rule::{
+    Action, ElementKey, Normaliser, ParseRuleError, PathPattern, Rule, RuleError, RuleFault,
+    RuleFaultKind, Scope, TextPattern, Tolerance, audit,
+};

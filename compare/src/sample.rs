@@ -10,7 +10,7 @@ use capture::{
 use crate::Divergence;
 
 /// What the exchanges of one request look like: `GET /items/1` answered by `200 {}`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
     method: String,
     target: String,

@@ -1,6 +1,7 @@
 //! `tapdiff analyze`: the whole pipeline over capture files.
 
 use store::{Query, SqliteStore, Store};
+use tracing::warn;
 
 use crate::cli::AnalyzeArgs;
 use crate::config::{self, Config, Service};
@@ -26,7 +27,11 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<(), Failure> {
 /// The configuration in effect: the file's, with what the flags say on top.
 fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
     let mut config = match &args.config {
-        Some(path) => Config::load(path).map_err(Failure::usage)?,
+        Some(path) => {
+            let config = Config::load(path).map_err(Failure::usage)?;
+            config.warnings.iter().for_each(|warning| warn!("{warning}"));
+            config
+        }
         None => Config::default(),
     };
     let says_where = [&args.primary, &args.shadow, &args.secondary]
@@ -63,7 +68,7 @@ fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
         if !args.pair_by.is_empty() {
             service.pair_by.clone_from(&args.pair_by);
         }
-        service.rules.extend(args.ignore.iter().cloned().map(config::ignore_rule));
+        service.rules.extend(args.ignore.iter().cloned());
     }
     Ok(config)
 }

@@ -5,8 +5,10 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::output;
 
-/// Prints the configuration in effect with its digest.
+/// Prints the configuration in effect with its digest, and what in it was hardly meant.
 pub(crate) fn check_config(args: &CheckConfigArgs) -> Result<(), Failure> {
     let config = Config::load(&args.file).map_err(Failure::no)?;
-    output::print(&format!("# digest {}\n{}", config.digest(), config.effective()))
+    let warnings: String =
+        config.warnings.iter().map(|text| format!("# warning: {text}\n")).collect();
+    output::print(&format!("# digest {}\n{warnings}{}", config.digest(), config.effective()))
 }

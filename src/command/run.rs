@@ -17,6 +17,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Captures, compares and stores until SIGTERM or SIGINT.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let mut config = Config::load(&args.config).map_err(Failure::usage)?;
+    config.warnings.iter().for_each(|warning| warn!("{warning}"));
     if !args.interfaces.is_empty() {
         config.interfaces.clone_from(&args.interfaces);
     }

@@ -6,6 +6,7 @@
 
 mod fault;
 mod limits;
+mod rule;
 mod section;
 
 use std::fmt::Write as _;
@@ -15,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use capture::{AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target};
-use compare::{
-    Extractor, Mirror, NoiseLayer, NoiseLayers, Policy, Rule, Scope, ServicePolicy, Window,
+use capture::{
+    AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target, Timestamp,
 };
+use compare::{Extractor, Mirror, NoiseLayer, NoiseLayers, Policy, Rule, ServicePolicy, Window};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) redact_members: Vec<String>,
     /// The services, by `ServiceId`.
     pub(crate) services: Vec<Service>,
+    /// What is allowed and was hardly meant, with file and line.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// One mirrored service.
@@ -137,11 +140,6 @@ pub(crate) fn store_path(written: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(written))
 }
 
-/// A rule that ignores every difference in `scope`, named after it.
-pub(crate) fn ignore_rule(scope: Scope) -> Rule {
-    Rule { name: scope.to_string().into(), endpoint: None, scope }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -158,6 +156,7 @@ impl Default for Config {
             redact_headers: Vec::new(),
             redact_members: Vec::new(),
             services: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -181,9 +180,16 @@ impl Config {
         })?;
         let notes = Notes::new(text);
         let span = table.span();
-        let config = read_config(Section::new("", span, table.into_inner(), &notes));
-        let faults = notes.into_faults();
-        if faults.is_empty() { Ok(config) } else { Err(Faults { file: file.to_owned(), faults }) }
+        let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
+        let now = Timestamp::from_nanos(now);
+        let mut config = read_config(Section::new("", span, table.into_inner(), &notes), now);
+        let (faults, warnings) = notes.into_faults();
+        if !faults.is_empty() {
+            return Err(Faults { file: file.to_owned(), faults });
+        }
+        let told = |warning| Faults { file: file.to_owned(), faults: vec![warning] }.to_string();
+        config.warnings = warnings.into_iter().map(told).collect();
+        Ok(config)
     }
 
     /// The addresses to follow.
@@ -272,12 +278,7 @@ impl Config {
             writeln!(out, "noise = {}", list(&noise))?;
             writeln!(out, "clock_slack_ms = {}", service.clock_slack.as_millis())?;
             for rule in &service.rules {
-                writeln!(out, "\n[[service.rule]]")?;
-                writeln!(out, "name = {}", quoted(&rule.name))?;
-                if let Some(endpoint) = &rule.endpoint {
-                    writeln!(out, "endpoint = {}", quoted(endpoint))?;
-                }
-                writeln!(out, "ignore = {}", quoted(&rule.scope.to_string()))?;
+                rule::write(out, rule)?;
             }
         }
         Ok(())
@@ -293,7 +294,7 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-fn read_config(mut top: Section<'_, '_>) -> Config {
+fn read_config(mut top: Section<'_, '_>, now: Timestamp) -> Config {
     let mut config = Config::default();
     read_capture(top.table("capture", "[capture]"), &mut config);
     read_pairing(top.table("pairing", "[pairing]"), &mut config);
@@ -319,7 +320,7 @@ fn read_config(mut top: Section<'_, '_>) -> Config {
         top.note(&span, format!("more than {} services", u16::MAX));
     }
     for section in services {
-        read_service(section, &mut config.services);
+        read_service(section, &mut config.services, now);
     }
     top.finish();
     config
@@ -374,7 +375,7 @@ fn read_pairing(mut section: Section<'_, '_>, config: &mut Config) {
     section.finish();
 }
 
-fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
+fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: Timestamp) {
     let span = section.span();
     if !section.has("name") {
         section.note(&span, "a [[service]] needs a name: name = \"…\"".into());
@@ -401,16 +402,27 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
         service.pair_by =
             pair_by.iter().filter_map(|text| section.parse("pair_by", text)).collect();
     }
-    if let Some(noise) = section.parsed::<NoiseLayer>("noise") {
-        service.noise = noise.into_iter().collect();
+    if let Some(noise) = section.strings("noise") {
+        let parsed = noise.iter().filter_map(|text| section.parse::<NoiseLayer>("noise", text));
+        service.noise = parsed.collect();
     }
     service.clock_slack =
         duration(&mut section, "clock_slack_ms", 0..=3_600_000, service.clock_slack);
-    let ignored: Vec<Scope> = section.parsed("ignore").unwrap_or_default();
-    service.rules.extend(ignored.into_iter().map(ignore_rule));
-    for rule in section.tables("rule", "[[service.rule]]") {
-        service.rules.extend(read_rule(rule));
+    let mut at = Vec::new();
+    for text in section.strings("ignore").unwrap_or_default() {
+        if let Some(rule) = section.parse("ignore", &text) {
+            service.rules.push(rule);
+            at.push(text.span());
+        }
     }
+    for table in section.tables("rule", "[[service.rule]]") {
+        let span = table.span();
+        if let Some(rule) = rule::read(table) {
+            service.rules.push(rule);
+            at.push(span);
+        }
+    }
+    rule::audit(&section, &service.rules, &at, now);
     services.push(service);
     if let Some(clash) = clash(services) {
         section.note(&span, clash);
@@ -447,29 +459,6 @@ pub(crate) fn clash(services: &[Service]) -> Option<String> {
         })?;
         Some(format!("'{}' is both {other} and {leg}", address.written))
     })
-}
-
-fn read_rule(mut section: Section<'_, '_>) -> Option<Rule> {
-    let name = section.string("name");
-    let endpoint = section.string("endpoint").map(Spanned::into_inner);
-    let scope = section.string("ignore");
-    let rule = match &scope {
-        None => {
-            section.note(
-                &section.span(),
-                "a rule needs to say what it ignores: ignore = \"body:/path\"".into(),
-            );
-            None
-        }
-        Some(text) => section.parse::<Scope>("ignore", text).map(|scope| Rule {
-            name: name
-                .map_or_else(|| scope.to_string().into(), |name| Arc::from(name.into_inner())),
-            endpoint: endpoint.map(Into::into),
-            scope,
-        }),
-    };
-    section.finish();
-    rule
 }
 
 fn read_addresses(section: &mut Section<'_, '_>, key: &'static str) -> Vec<Address> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
+use capture::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -17,23 +18,37 @@ use super::fault::Fault;
 pub(crate) struct Notes<'t> {
     text: &'t str,
     faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<Fault>>,
 }
 
 impl<'t> Notes<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        Self { text, faults: RefCell::default() }
+        Self { text, faults: RefCell::default(), warnings: RefCell::default() }
     }
 
     pub(crate) fn note(&self, at: &Range<usize>, message: String) {
-        let before = self.text.get(..at.start).unwrap_or(self.text);
-        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
-        self.faults.borrow_mut().push(Fault { line, message });
+        self.faults.borrow_mut().push(self.fault(at, message));
     }
 
-    pub(crate) fn into_faults(self) -> Vec<Fault> {
-        let mut faults = self.faults.into_inner();
-        faults.sort_by_key(|fault| fault.line);
-        faults
+    /// Notes what is no fault, and was hardly meant.
+    pub(crate) fn warn(&self, at: &Range<usize>, message: String) {
+        self.warnings.borrow_mut().push(self.fault(at, message));
+    }
+
+    fn fault(&self, at: &Range<usize>, message: String) -> Fault {
+        let before = self.text.get(..at.start).unwrap_or(self.text);
+        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+        Fault { line, message }
+    }
+
+    /// Faults and warnings, each in the order of lines.
+    pub(crate) fn into_faults(self) -> (Vec<Fault>, Vec<Fault>) {
+        let [faults, warnings] = [self.faults, self.warnings].map(|all| {
+            let mut all = all.into_inner();
+            all.sort_by_key(|fault| fault.line);
+            all
+        });
+        (faults, warnings)
     }
 }
 
@@ -68,6 +83,10 @@ impl<'n, 't> Section<'n, 't> {
 
     pub(crate) fn note(&self, at: &Range<usize>, message: String) {
         self.notes.note(at, message);
+    }
+
+    pub(crate) fn warn(&self, at: &Range<usize>, message: String) {
+        self.notes.warn(at, message);
     }
 
     /// Whether the table has `key` and it was not taken yet.
@@ -175,14 +194,48 @@ impl<'n, 't> Section<'n, 't> {
         }
     }
 
-    /// Each string of a list, parsed; those that do not parse are faults.
-    pub(crate) fn parsed<T>(&mut self, key: &'static str) -> Option<Vec<T>>
-    where
-        T: FromStr,
-        T::Err: std::fmt::Display,
-    {
-        let strings = self.strings(key)?;
-        Some(strings.iter().filter_map(|text| self.parse(key, text)).collect())
+    /// A number as it is written.
+    pub(crate) fn number(&mut self, key: &'static str) -> Option<String> {
+        let (span, value) = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Integer(written) => Some(written.to_string()),
+            DeValue::Float(written) => Some(written.to_string()),
+            other => {
+                self.wrong_type(&span, key, "a number", other);
+                None
+            }
+        }
+    }
+
+    /// A string or a list of strings, each with its place.
+    pub(crate) fn string_or_strings(&mut self, key: &'static str) -> Option<Vec<Spanned<String>>> {
+        match self.entries.get(key)?.1.get_ref() {
+            DeValue::String(_) => self.string(key).map(|one| vec![one]),
+            _ => self.strings(key),
+        }
+    }
+
+    /// A moment: a time with its zone, or a date, which lasts to its end in UTC. Written as TOML or
+    /// as a string.
+    pub(crate) fn moment(&mut self, key: &'static str) -> Option<Timestamp> {
+        let (span, value) = self.take(key)?;
+        let written = match value.get_ref() {
+            DeValue::Datetime(written) => written.to_string(),
+            DeValue::String(written) => written.to_string(),
+            other => {
+                self.wrong_type(&span, key, "a date or a time", other);
+                return None;
+            }
+        };
+        let moment = moment(&written);
+        if moment.is_none() {
+            let why = match written.parse::<jiff::civil::DateTime>() {
+                Ok(_) => "; say the zone: 2026-12-31T18:00:00Z",
+                Err(_) => ": 2026-12-31 or 2026-12-31T18:00:00Z",
+            };
+            self.note(&span, format!("'{key}' must be a date or a time, not '{written}'{why}"));
+        }
+        moment
     }
 
     /// One string, parsed.
@@ -226,4 +279,17 @@ impl<'n, 't> Section<'n, 't> {
     fn wrong_type(&self, at: &Range<usize>, key: &str, wanted: &str, found: &DeValue<'_>) {
         self.note(at, format!("'{key}' must be {wanted}, not {}", found.type_str()));
     }
+}
+
+fn moment(written: &str) -> Option<Timestamp> {
+    let time = match written.parse::<jiff::Timestamp>() {
+        Ok(time) => time,
+        Err(_) if written.len() > "2026-12-31".len() => return None,
+        Err(_) => {
+            let date: jiff::civil::Date = written.parse().ok()?;
+            let end = date.tomorrow().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+            end.checked_sub(jiff::Span::new().nanoseconds(1)).ok()?
+        }
+    };
+    u64::try_from(time.as_nanosecond()).ok().map(Timestamp::from_nanos)
 }

@@ -8,7 +8,7 @@ use store::{Query, SqliteStore, Store};
 
 use super::{IGNORE_RULES, Plan, Played, Stage, StageError, verdict};
 use crate::cli::{DemoArgs, Format};
-use crate::config::{self, Address, Config, Service};
+use crate::config::{Address, Config, Service};
 use crate::failure::Failure;
 use crate::pipeline::live::{self, Live};
 use crate::render::style;
@@ -91,8 +91,8 @@ fn configure(stage: &Stage) -> Result<Config, Failure> {
     service.primary = vec![address(stage.primary())];
     service.shadow = vec![address(stage.shadow())];
     for rule in IGNORE_RULES {
-        let scope = rule.parse().map_err(|why| Failure::usage(format!("{rule}: {why}")))?;
-        service.rules.push(config::ignore_rule(scope));
+        let rule = rule.parse().map_err(|why| Failure::usage(format!("{rule}: {why}")))?;
+        service.rules.push(rule);
     }
     Ok(Config { interfaces: vec!["lo".to_owned()], services: vec![service], ..Config::default() })
 }

@@ -176,8 +176,8 @@ pub(crate) const WRONG: &[(&str, Wrong)] = &[
     ("line of markup", |answer, _| {
         let at = line(answer, "<id>5</id>")?;
         let Content::Lines(lines) = &mut answer.content else { return None };
-        lines[at] = lines[at].replace("<id>5</id>", "<id>6</id>");
-        one("body", format!("line {} word 1", at + 1), "text")
+        lines[at] = lines[at].replace("<id>5</id>", "<id>77</id>");
+        one("body", format!("line {} word 3", at + 1), "text")
     }),
     ("form field", |answer, _| {
         form_field(answer, "size")?.1 = "S".into();
@@ -205,7 +205,7 @@ pub(crate) const WRONG: &[(&str, Wrong)] = &[
     ("line of a part", |answer, _| {
         let Content::Multipart(parts) = &mut answer.content else { return None };
         parts[1].2 = b"one\ndeux\nthree".to_vec();
-        one("body", "/note line 2 word 1", "text")
+        one("body", "/note/line 2", "text")
     }),
     ("byte", |answer, rng| {
         let Content::Bytes(bytes) = &mut answer.content else { return None };

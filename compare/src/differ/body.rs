@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use capture::Response;
 use capture::body::{DecodeError, decode};
 
+use super::charset::Decoded;
 use super::content::{Content, Format};
 use super::echo::Echo;
-use super::findings::Findings;
+use super::findings::{Findings, Reason};
 use super::here::{Here, TextBudget};
 use super::place::Place;
 use super::{binary, charset, form, json, multipart, text};
@@ -99,24 +100,48 @@ pub(super) fn contents<'t>(
     }
     let decoded = charset::decoded(primary, shadow);
     let (ours, theirs) = match &decoded {
-        Some((ours, theirs)) if ours == theirs => return,
-        Some((ours, theirs)) => (&**ours, &**theirs),
-        None => (primary.bytes, shadow.bytes),
+        Decoded::Utf8((ours, theirs)) if ours == theirs => return,
+        Decoded::Utf8((ours, theirs)) => (&**ours, &**theirs),
+        Decoded::AsSent | Decoded::Unknown => (primary.bytes, shadow.bytes),
     };
-    let here = &mut here.again();
-    let format =
-        format.unwrap_or_else(|| Format::by_content(ours).max_with(Format::by_content(theirs)));
-    match format {
-        Format::Binary => bytes(primary, shadow, here),
-        Format::Json
-            if json::compare(ours, theirs, &here.place, here.echo, here.findings).is_ok() => {}
-        // A part of one line is the value of a field.
-        _ if !here.place.0.is_empty() && is_line(ours) && is_line(theirs) => {
-            here.differs(Change::Value, Some(ours), Some(theirs));
-        }
-        // What says it is JSON or a form and is none is compared as the text that it is.
-        _ => text::compare(ours, theirs, here),
+    if decoded == Decoded::Unknown {
+        here.findings.suppress(Reason::CharsetUnknown);
     }
+    let here = &mut here.again();
+    let by_content = || Format::by_content(ours).max_with(Format::by_content(theirs));
+    match format.unwrap_or_else(by_content) {
+        Format::Binary => return bytes(primary, shadow, here),
+        Format::Json
+            if json::compare(ours, theirs, &here.place, here.echo, here.findings).is_ok() =>
+        {
+            return;
+        }
+        Format::Json if format.is_some() && is_json_on_one_leg(ours, theirs, here) => return,
+        _ => {}
+    }
+    // A part of one line is the value of a field.
+    if !here.place.0.is_empty() && is_line(ours) && is_line(theirs) {
+        return here.differs(Change::Value, Some(ours), Some(theirs));
+    }
+    // What says it is JSON or a form and is none is compared as the text that it is.
+    text::compare(ours, theirs, here);
+}
+
+/// Of two texts of which one at least is no JSON, though both say so: whether the other one is. That
+/// is all there is to say then; else it is noted that they are compared as text.
+fn is_json_on_one_leg(primary: &[u8], shadow: &[u8], here: &mut Here<'_, '_, '_, '_>) -> bool {
+    const JSON: &str = "JSON";
+    let says = |fault: &json::fault::Fault| fault.to_string();
+    let (ours, theirs) = match (json::fault::find(primary), json::fault::find(shadow)) {
+        (None, Some(fault)) => (JSON.to_owned(), says(&fault)),
+        (Some(fault), None) => (says(&fault), JSON.to_owned()),
+        _ => {
+            here.findings.suppress(Reason::NotJson);
+            return false;
+        }
+    };
+    here.differs(Change::Format, Some(ours.as_bytes()), Some(theirs.as_bytes()));
+    true
 }
 
 fn is_line(text: &[u8]) -> bool {

@@ -62,17 +62,33 @@ impl Charset {
 /// The primary's text and the shadow's.
 pub(super) type Texts<'t> = (Cow<'t, [u8]>, Cow<'t, [u8]>);
 
-/// Both texts in UTF-8, without byte order marks. `None` where their bytes are what is to be
-/// compared: because that is what they are, or because one of them cannot be decoded.
-pub(super) fn decoded<'t>(primary: Content<'t>, shadow: Content<'t>) -> Option<Texts<'t>> {
+/// What is to be compared of two texts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decoded<'t> {
+    /// Both in UTF-8, without byte order marks.
+    Utf8(Texts<'t>),
+    /// Their bytes: because that is what they are, or because one is not of its charset.
+    AsSent,
+    /// Their bytes, because a charset is not known.
+    Unknown,
+}
+
+/// Both texts in UTF-8, where they can be and are not already.
+pub(super) fn decoded<'t>(primary: Content<'t>, shadow: Content<'t>) -> Decoded<'t> {
     let (ours, theirs) = (Charset::of(primary), Charset::of(shadow));
     let texts = (&primary.bytes[ours.1..], &shadow.bytes[theirs.1..]);
+    if ours.0 == Charset::Unknown || theirs.0 == Charset::Unknown {
+        return Decoded::Unknown;
+    }
     if ours.0.is_other() || theirs.0.is_other() {
-        return ours.0.decoded(texts.0).zip(theirs.0.decoded(texts.1));
+        let both = ours.0.decoded(texts.0).zip(theirs.0.decoded(texts.1));
+        return both.map_or(Decoded::AsSent, Decoded::Utf8);
     }
     // UTF-8 on both sides is compared as it is: who reads it will see whether it is that.
-    let marked = ours.1 + theirs.1 > 0;
-    marked.then_some((Cow::Borrowed(texts.0), Cow::Borrowed(texts.1)))
+    match ours.1 + theirs.1 {
+        0 => Decoded::AsSent,
+        _ => Decoded::Utf8((Cow::Borrowed(texts.0), Cow::Borrowed(texts.1))),
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +136,10 @@ mod tests {
                 content_type: Some(content_type.as_bytes()),
                 bytes,
             });
-            let texts = decoded(one, other).unwrap_or((one.bytes.into(), other.bytes.into()));
+            let texts = match decoded(one, other) {
+                Decoded::Utf8(texts) => texts,
+                _ => (one.bytes.into(), other.bytes.into()),
+            };
             prop_assert_eq!(&*texts.0, text.as_bytes());
             prop_assert_eq!(&*texts.1, text.as_bytes());
         }
@@ -134,7 +153,10 @@ mod tests {
             let content_type = format!("text/plain; charset={label}");
             let [one, other] = [&one, &other]
                 .map(|bytes| Content { content_type: Some(content_type.as_bytes()), bytes });
-            let swapped = decoded(other, one).map(|(other, one)| (one, other));
+            let swapped = match decoded(other, one) {
+                Decoded::Utf8((other, one)) => Decoded::Utf8((one, other)),
+                as_sent => as_sent,
+            };
             prop_assert_eq!(decoded(one, other), swapped);
         }
     }

@@ -1,19 +1,25 @@
 //! What a comparison has found so far: divergences, and differences that a rule explains.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
+
+use capture::Timestamp;
 
 use crate::noise::{Quiet, Sieve, Told};
 use crate::signature::signature;
-use crate::{Change, Divergence, Kind, NoiseCause, Scope, ServicePolicy, Suppressed};
+use crate::{
+    Action, Change, Divergence, Kind, NoiseCause, Normaliser, Scope, ServicePolicy, Suppressed,
+};
 
+use super::bare::{bare, plain};
 use super::place::{Place, cut};
 
 /// Divergences listed for one pair. What is beyond is one [`Change::More`] that counts them.
 const LISTED: usize = 64;
 
 /// Bytes of a value that is reported.
-const VALUE_BYTES: usize = 1024;
+pub(super) const VALUE_BYTES: usize = 1024;
 
 /// Why a difference is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +36,10 @@ pub(super) enum Reason {
     ContentEncoding,
     /// The response echoes what the mirroring proxy changed in the request.
     Mirror,
+    /// Said to be JSON and is none on either leg, or is nested too deep: compared as text.
+    NotJson,
+    /// A charset that is not known: the bytes are compared as sent.
+    CharsetUnknown,
     /// It is noise.
     Noise(NoiseCause),
     /// Both values are points in time near their own exchange.
@@ -47,6 +57,8 @@ pub(super) struct ReasonNames {
     content_encoding: Arc<str>,
     /// By `Mirror as usize`.
     mirrors: [Arc<str>; crate::Mirror::ALL.len()],
+    not_json: Arc<str>,
+    charset_unknown: Arc<str>,
     /// By `NoiseCause as usize`.
     noise: [Arc<str>; NoiseCause::ALL.len()],
     timestamp: Arc<str>,
@@ -61,6 +73,8 @@ impl Default for ReasonNames {
             content_length: "builtin:content-length".into(),
             content_encoding: "builtin:content-encoding".into(),
             mirrors: crate::Mirror::ALL.map(|mirror| format!("profile:{mirror}").into()),
+            not_json: "note:not-json".into(),
+            charset_unknown: "note:charset-unknown".into(),
             noise: NoiseCause::ALL.map(|cause| match cause {
                 NoiseCause::Class => "class:token".into(),
                 cause => format!("noise:{cause}").into(),
@@ -68,6 +82,25 @@ impl Default for ReasonNames {
             timestamp: "class:timestamp".into(),
             request_id: "class:own-request-id".into(),
         }
+    }
+}
+
+/// What is known of a line that differs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    /// Why nothing of it is reported.
+    pub(super) quiet: Option<Reason>,
+    /// Else each part that differs, by where it begins in the primary's line; none where that is
+    /// not known.
+    parts: Vec<(usize, Told)>,
+}
+
+impl Line {
+    /// Why nothing of what differs in this range of the primary's line is reported.
+    pub(super) fn quiet_in(&self, range: &Range<usize>) -> Option<Reason> {
+        let mut parts = self.parts.iter().filter(|(at, _)| range.contains(at));
+        let first = parts.next()?.1.quiet();
+        parts.all(|(_, told)| told.quiet().is_some()).then_some(first?.into())
     }
 }
 
@@ -92,6 +125,8 @@ impl Mark {
 pub(super) struct Findings<'p> {
     policy: &'p ServicePolicy,
     endpoint: &'p str,
+    /// When the pair began.
+    start: Timestamp,
     divergences: Vec<Divergence>,
     /// How many are not listed, and of which kind the first of them is.
     beyond: u64,
@@ -105,12 +140,14 @@ impl<'p> Findings<'p> {
     pub(super) fn new(
         policy: &'p ServicePolicy,
         endpoint: &'p str,
+        start: Timestamp,
         reasons: &'p mut Vec<Reason>,
     ) -> Self {
         reasons.clear();
         Self {
             policy,
             endpoint,
+            start,
             divergences: Vec::new(),
             beyond: 0,
             beyond_kind: Kind::Body,
@@ -124,22 +161,75 @@ impl<'p> Findings<'p> {
         Self { sieve, ..self }
     }
 
-    /// The first rule that covers the header or trailer field of this lower-case name.
-    pub(super) fn rule_for_field(&self, name: &[u8]) -> Option<Reason> {
-        self.rule(|scope| matches!(scope, Scope::Header(of) if of.as_bytes() == name))
+    /// The first rule that explains this change of the status.
+    pub(super) fn explain_status(&self, primary: &[u8], shadow: &[u8]) -> Option<Reason> {
+        self.rule(|scope, action| {
+            *scope == Scope::Status
+                && action.explains(Kind::Status, Change::Value, Some(primary), Some(shadow))
+        })
     }
 
-    /// The first rule that covers this place in the body. The empty place is the whole of it, in
-    /// any format.
-    pub(super) fn rule_for_body(&self, place: &Place<'_>) -> Option<Reason> {
-        self.rule(|scope| matches!(scope, Scope::Body(of) if place.is_covered_by(of)))
+    /// The first rule that explains a difference in the header or trailer field of this lower-case
+    /// name, which is reported at `path`.
+    pub(super) fn explain_field(
+        &self,
+        kind: Kind,
+        (name, path): (&[u8], &[u8]),
+        change: Change,
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) -> Option<Reason> {
+        self.rule(|scope, action| {
+            scope.covers_field(kind, name, path) && action.explains(kind, change, primary, shadow)
+        })
     }
 
-    fn rule(&self, covers: impl Fn(&Scope) -> bool) -> Option<Reason> {
+    /// The first rule that explains a difference at this place in the body. The empty place is the
+    /// whole of it, in any format.
+    pub(super) fn explain_place(
+        &self,
+        place: &Place<'_>,
+        change: Change,
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) -> Option<Reason> {
+        self.rule(|scope, action| {
+            place.is_covered_by(scope) && explains_bare(action, change, primary, shadow)
+        })
+    }
+
+    /// The first rule that says how the array at this place is compared.
+    pub(super) fn arrangement(&self, place: &Place<'_>) -> Option<(Reason, &'p Action)> {
+        let of_arrays =
+            |scope: &Scope, action: &Action| action.is_of_arrays() && place.is_named_by(scope);
+        let Reason::Rule(index) = self.rule(of_arrays)? else { return None };
+        Some((Reason::Rule(index), self.policy.rules[usize::from(index)].action()))
+    }
+
+    /// The rules that rewrite values at this place, in their order.
+    pub(super) fn normalisers(
+        &self,
+        place: &Place<'_>,
+    ) -> impl Iterator<Item = (Reason, &'p Normaliser)> {
+        let (endpoint, start) = (self.endpoint, self.start);
+        (0_u16..).zip(&self.policy.rules).filter_map(move |(index, rule)| match rule.action() {
+            Action::Normalise(normaliser)
+                if place.is_covered_by(rule.scope()) && rule.holds_for(endpoint, start) =>
+            {
+                Some((Reason::Rule(index), normaliser))
+            }
+            _ => None,
+        })
+    }
+
+    fn rule(&self, explains: impl Fn(&Scope, &Action) -> bool) -> Option<Reason> {
+        // The endpoint is asked first: it is cheap, and what an action asks may not be.
         self.policy
             .rules
             .iter()
-            .position(|rule| covers(&rule.scope) && rule.holds_for(self.endpoint))
+            .position(|rule| {
+                rule.holds_for(self.endpoint, self.start) && explains(rule.scope(), rule.action())
+            })
             .and_then(|index| u16::try_from(index).ok())
             .map(Reason::Rule)
     }
@@ -147,6 +237,24 @@ impl<'p> Findings<'p> {
     /// Counts a difference that is expected.
     pub(super) fn suppress(&mut self, reason: Reason) {
         self.reasons.push(reason);
+    }
+
+    /// What is known of two lines of a text that differ, as they were sent.
+    ///
+    /// Asked before their words are told apart: what varies in a line is known by the line that it
+    /// stands in.
+    pub(super) fn line(
+        &mut self,
+        pattern: impl FnOnce() -> Box<str>,
+        primary: &[u8],
+        shadow: &[u8],
+    ) -> Line {
+        let Some(sieve) = self.sieve.as_mut() else { return Line::default() };
+        let mut told = (sieve.by_values(Change::Text, Some(primary), Some(shadow)), None);
+        if told.0 == Told::Report && sieve.has_room() {
+            told = sieve.by_line(Kind::Body, &pattern(), primary, shadow);
+        }
+        Line { quiet: told.0.quiet().map(Reason::from), parts: told.1.unwrap_or_default() }
     }
 
     /// Notes a divergence, unless it is noise. Path and pattern are made only if they are asked
@@ -159,12 +267,37 @@ impl<'p> Findings<'p> {
         primary: Option<&[u8]>,
         shadow: Option<&[u8]>,
     ) {
+        self.diverge_at(kind, path, change, (primary, shadow), true);
+    }
+
+    /// Notes words of a line that differ, unless their values alone explain it.
+    pub(super) fn diverge_in_line(
+        &mut self,
+        path: impl Fn() -> (Box<str>, Box<str>),
+        primary: Option<&[u8]>,
+        shadow: Option<&[u8]>,
+    ) {
+        self.diverge_at(Kind::Body, path, Change::Text, (primary, shadow), false);
+    }
+
+    fn diverge_at(
+        &mut self,
+        kind: Kind,
+        path: impl Fn() -> (Box<str>, Box<str>),
+        change: Change,
+        (primary, shadow): (Option<&[u8]>, Option<&[u8]>),
+        is_place: bool,
+    ) {
         let mut change = change;
         let mut place = None;
         if let Some(sieve) = &mut self.sieve {
+            // One value may be written in several ways: what is learned is of the value.
+            let plain = (primary.map(plain), shadow.map(plain));
+            let (primary, shadow) = (plain.0.as_deref(), plain.1.as_deref());
             let mut told = sieve.by_values(change, primary, shadow);
             let asked = match told {
-                Told::Report => Some(change),
+                // Of one leg that is not what it says it is, there is nothing to learn.
+                Told::Report => (is_place && change != Change::Format).then_some(change),
                 Told::OtherPrecision => Some(Change::Format),
                 Told::OtherForm | Told::Quiet(_) => None,
             };
@@ -268,6 +401,8 @@ impl<'p> Findings<'p> {
             Reason::ContentLength => &names.content_length,
             Reason::ContentEncoding => &names.content_encoding,
             Reason::Mirror => &names.mirrors[self.policy.mirror as usize],
+            Reason::NotJson => &names.not_json,
+            Reason::CharsetUnknown => &names.charset_unknown,
             Reason::Noise(cause) => &names.noise[cause as usize],
             Reason::Timestamp => &names.timestamp,
             Reason::RequestId => &names.request_id,
@@ -283,6 +418,20 @@ impl From<Quiet> for Reason {
             Quiet::Noise(cause) => Self::Noise(cause),
         }
     }
+}
+
+/// Whether `action` explains the difference between two values in a body, as they were sent.
+pub(super) fn explains_bare(
+    action: &Action,
+    change: Change,
+    primary: Option<&[u8]>,
+    shadow: Option<&[u8]>,
+) -> bool {
+    if *action == Action::Ignore {
+        return true;
+    }
+    let (ours, theirs) = (primary.map(bare), shadow.map(bare));
+    action.explains(Kind::Body, change, ours.as_deref(), theirs.as_deref())
 }
 
 /// A value as text, cut to 1 KiB between characters.

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 
 use super::charset::Charset;
 use super::content::Content;
+use super::findings::Reason;
 use super::here::Here;
 use super::named::{Named, by_name};
 use crate::Change;
 
 /// Fields that a side may have. Forms with more are said to differ and not looked into
-/// ([`Change::More`]).
+/// ([`Change::Coarse`]).
 const FIELDS: usize = 1 << 16;
 
 /// The fields of a form.
@@ -36,6 +37,9 @@ pub(super) fn compare<'t>(
     let (shadow_charset, shadow_mark) = Charset::of(shadow);
     let ours = fields(&primary.bytes[mark..])?;
     let theirs = fields(&shadow.bytes[shadow_mark..])?;
+    if charset == Charset::Unknown || shadow_charset == Charset::Unknown {
+        here.findings.suppress(Reason::CharsetUnknown);
+    }
     let charsets = (charset.of_fields(), shadow_charset.of_fields());
     let (ours, theirs) = in_utf8((ours, theirs), charsets);
     if ours.len().max(theirs.len()) > FIELDS {
@@ -44,7 +48,7 @@ pub(super) fn compare<'t>(
             len => format!("{len} fields"),
         };
         let (ours, theirs) = (says(&ours), says(&theirs));
-        here.differs(Change::More, Some(ours.as_bytes()), Some(theirs.as_bytes()));
+        here.differs(Change::Coarse, Some(ours.as_bytes()), Some(theirs.as_bytes()));
         return Ok(());
     }
     by_name(

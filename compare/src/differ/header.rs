@@ -164,14 +164,15 @@ impl Report<'_, '_, '_> {
             };
             explained.then_some(Reason::Mirror)
         };
-        if let Some(reason) = self.findings.rule_for_field(name).or_else(echo) {
-            return self.findings.suppress(reason);
-        }
         let change = match (primary, shadow) {
             (Some(_), None) => Change::Missing,
             (None, Some(_)) => Change::Added,
             _ => Change::Value,
         };
+        let rule = self.findings.explain_field(self.kind, (name, path), change, primary, shadow);
+        if let Some(reason) = rule.or_else(echo) {
+            return self.findings.suppress(reason);
+        }
         let path = || {
             let mut path = String::from_utf8_lossy(path).into_owned();
             if path.len() > PATH_BYTES {

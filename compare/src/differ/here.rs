@@ -8,15 +8,18 @@ use crate::{Change, Kind};
 /// What may still be compared by all its lines: lines and bytes a side, over all the texts that a
 /// body has in its parts. Of what is beyond, only the first line that differs is reported: the work
 /// of a comparison grows with the product of lines and differences. Default 2_000 lines, 64 KiB.
+/// Lines whose words are not in step are compared by word while the product of their words fits
+/// too. Default 1 << 20.
 #[derive(Debug)]
 pub(super) struct TextBudget {
     lines: usize,
     bytes: usize,
+    words: usize,
 }
 
 impl Default for TextBudget {
     fn default() -> Self {
-        Self { lines: 2_000, bytes: 64 << 10 }
+        Self { lines: 2_000, bytes: 64 << 10, words: 1 << 20 }
     }
 }
 
@@ -25,8 +28,15 @@ impl TextBudget {
     pub(super) fn take(&mut self, lines: usize, bytes: usize) -> bool {
         let left = self.lines.checked_sub(lines).zip(self.bytes.checked_sub(bytes));
         if let Some((lines, bytes)) = left {
-            *self = Self { lines, bytes };
+            (self.lines, self.bytes) = (lines, bytes);
         }
+        left.is_some()
+    }
+
+    /// Takes so many words times words, if they are there.
+    pub(super) fn take_words(&mut self, product: usize) -> bool {
+        let left = self.words.checked_sub(product);
+        self.words = left.unwrap_or(self.words);
         left.is_some()
     }
 }
@@ -73,7 +83,7 @@ impl<'t, 'p, 'e> Here<'_, 't, 'p, 'e> {
             }
             _ => false,
         };
-        let reason = self.findings.rule_for_body(&self.place);
+        let reason = self.findings.explain_place(&self.place, change, primary, shadow);
         match reason.or_else(|| is_echo().then_some(Reason::Mirror)) {
             Some(reason) => self.findings.suppress(reason),
             None => {

@@ -3,19 +3,28 @@
 //! Both are walked token by token at once. Where their bytes are the same for a stretch, only the
 //! primary's are read as JSON: the shadow's mean the same. A difference is looked at closely, and
 //! then the walk goes on behind it. Objects whose members come in another order are indexed from
-//! there on, and matched by name; arrays are compared by order.
+//! there on, and matched by name.
 //!
 //! What is equal: numbers of one value, strings of the same characters, objects with the same
-//! members in any order, members of one name by occurrence. `null` is not a missing member.
+//! members in any order, members of one name by occurrence. `null` is not a missing member. What
+//! becomes of arrays that are not alike in their places is said in [`arrays`].
 //!
 //! What both begin with is read for its structure alone ([`super::skip`]): the walk begins at the
 //! member or element in which they differ first. From there on both texts are checked to their
-//! ends: if either is no JSON, nothing of what was found holds, and the caller compares them as
-//! text.
+//! ends: if either is no JSON, nothing of what was found holds, and the caller says so
+//! ([`fault::find`]).
 //!
-//! Work is linear in the texts for members in the same order, and bounded in any case: what is
-//! nested in reordered objects is read again for each of them, until [`WORK_FACTOR`] times the
-//! texts have been read; then what differs is said to differ and not looked into.
+//! Work is linear in the texts where members and elements are in the same order, and bounded in any
+//! case: what is nested in reordered objects and arrays is read again for each of them, until
+//! that has cost a bounded number of times the texts ([`WORK_FACTOR`]); then what differs is said to
+//! differ and not looked into ([`Change::Coarse`]).
+
+mod align;
+mod arrays;
+mod digest;
+pub(super) mod fault;
+mod keys;
+mod pointer;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -23,17 +32,22 @@ use std::ops::Range;
 use hashbrown::HashMap;
 
 use super::echo::Echo;
-use super::findings::{Findings, Mark, Reason};
+use super::findings::{Findings, Reason};
 use super::number::same_number;
 use super::place::{Place, Step};
 use super::prefix::common_prefix;
 use super::scan::{DEPTH, NotJson, RawString, Scanner, Type};
 use super::skip::{Frame, FrameKind, open_after};
-use crate::rule::unescape_pointer;
 use crate::{Change, Kind};
+use arrays::Elements;
 
-/// How often the two texts may be read over again to match reordered members.
+pub(crate) use pointer::scalar_at;
+
+/// How often the two texts may be read over again to match reordered members and elements, and how
+/// much more often small ones may: so often, or so many bytes.
 const WORK_FACTOR: usize = 8;
+const SMALL_WORK_FACTOR: usize = 48;
+const SMALL_WORK_BYTES: usize = 16 << 20;
 
 /// Bytes that both must begin with to be read for their structure alone: below it, walking them
 /// costs as little.
@@ -71,6 +85,7 @@ fn compare_skipping<'t>(
     }
     let open = if same >= skip_at_least { open_after(primary, same) } else { None };
     let mark = findings.mark();
+    let bytes = primary.len() + shadow.len();
     let mut levels = Vec::with_capacity(place.0.len() + 8);
     levels.extend_from_slice(&place.0);
     let mut walk = Walk {
@@ -80,7 +95,9 @@ fn compare_skipping<'t>(
         same_ends: true,
         place: Place(levels),
         work: 0,
-        work_limit: WORK_FACTOR * (primary.len() + shadow.len()),
+        work_limit: WORK_FACTOR * bytes + SMALL_WORK_BYTES.min(SMALL_WORK_FACTOR * bytes),
+        shallow: false,
+        unresolved: false,
         echo,
         findings,
     };
@@ -104,62 +121,6 @@ fn are_utf8(primary: &[u8], shadow: &[u8], same: usize) -> bool {
     std::str::from_utf8(&shadow[text.floor_char_boundary(same)..]).is_ok()
 }
 
-/// The string (unescaped) or number at `pointer` (RFC 6901) in `text`; `None` where there is
-/// none, or where `text` is no JSON.
-pub(crate) fn scalar_at<'t>(text: &'t [u8], pointer: &str) -> Option<Cow<'t, [u8]>> {
-    std::str::from_utf8(text).ok()?;
-    let mut all = Scanner::new(text);
-    all.white_space();
-    let start = all.at;
-    all.value(0).ok()?;
-    if !all.at_end() {
-        return None;
-    }
-    let mut here = Scanner::new(text);
-    here.at = start;
-    for segment in pointer.split('/').skip(1) {
-        let name = unescape_pointer(segment)?;
-        match here.type_here().ok()? {
-            Type::Object => member(&mut here, name.as_bytes()).ok()??,
-            Type::Array => element(&mut here, name.parse().ok()?).ok()??,
-            _ => return None,
-        }
-    }
-    match here.type_here().ok()? {
-        Type::String => here.string().ok().map(RawString::unescaped),
-        Type::Number => here.value(0).ok().map(|range| Cow::Borrowed(here.slice(range))),
-        _ => None,
-    }
-}
-
-/// Goes to the value of the first member `name` of the object here.
-fn member(here: &mut Scanner<'_>, name: &[u8]) -> Result<Option<()>, NotJson> {
-    let mut more = here.open(b'}')?;
-    while more {
-        let found = here.string()?;
-        here.colon()?;
-        if *found.unescaped() == *name {
-            return Ok(Some(()));
-        }
-        here.value(0)?;
-        more = here.next(b'}')?;
-    }
-    Ok(None)
-}
-
-/// Goes to element `index` of the array here.
-fn element(here: &mut Scanner<'_>, index: usize) -> Result<Option<()>, NotJson> {
-    let mut more = here.open(b']')?;
-    for _ in 0..index {
-        if !more {
-            break;
-        }
-        here.value(0)?;
-        more = here.next(b']')?;
-    }
-    Ok(more.then_some(()))
-}
-
 /// Two texts, walked at once.
 struct Walk<'t, 'f, 'p, 'e> {
     primary: Scanner<'t>,
@@ -172,17 +133,13 @@ struct Walk<'t, 'f, 'p, 'e> {
     /// Bytes read again so far.
     work: usize,
     work_limit: usize,
+    /// Whether arrays that are not alike in their places are only said to be such: which elements
+    /// of an array around them belong together is not known yet.
+    shallow: bool,
+    /// Whether there was such an array.
+    unresolved: bool,
     echo: &'f Echo<'e>,
     findings: &'f mut Findings<'p>,
-}
-
-/// The elements of an array that were compared.
-struct Elements {
-    /// What had been found before the first of them.
-    mark: Mark,
-    len: usize,
-    /// How many of them differ.
-    differing: usize,
 }
 
 /// A member of an object: its name and where its value is.
@@ -223,7 +180,8 @@ impl<'t> Walk<'t, '_, '_, '_> {
                 return self.members(depth, (true, true));
             }
         };
-        let mark = self.findings.mark();
+        let mut elements = Elements::after(len);
+        let before = (kind == FrameKind::Array).then(|| self.begin_element(&elements));
         self.place.0.push(step);
         if depth + 1 < frames.len() {
             self.inside(frames, depth + 1, same)?;
@@ -232,15 +190,15 @@ impl<'t> Walk<'t, '_, '_, '_> {
             self.value(depth + 1)?;
         }
         self.place.0.pop();
-        match kind {
-            FrameKind::Object => {
+        match before {
+            None => {
                 let more = self.next(b'}')?;
                 self.members(depth, more)
             }
-            FrameKind::Array => {
-                let differing = usize::from(self.findings.diverged() > mark.diverged());
+            Some(before) => {
+                self.end_element(&mut elements, before, (from, from));
                 let more = self.next(b']')?;
-                self.elements(depth, Elements { mark, len: len + 1, differing }, more)
+                self.elements(depth, elements, more)
             }
         }
     }
@@ -297,13 +255,15 @@ impl<'t> Walk<'t, '_, '_, '_> {
         let shadow = self.shadow.string()?;
         self.realign();
         if !primary.same(shadow) {
-            let reason = self.findings.rule_for_body(&self.place).or_else(|| {
+            let sent = self.primary.slice(start..self.primary.at);
+            let other = self.shadow.slice(shadow_start..self.shadow.at);
+            let (sent, other) = (Some(sent), Some(other));
+            let rule = self.findings.explain_place(&self.place, Change::Value, sent, other);
+            let reason = rule.or_else(|| {
                 let (ours, theirs) = (primary.unescaped(), shadow.unescaped());
                 self.echo.explains(&ours, &theirs).then_some(Reason::Mirror)
             });
-            let primary = self.primary.slice(start..self.primary.at);
-            let shadow = self.shadow.slice(shadow_start..self.shadow.at);
-            self.note(reason, Change::Value, Some(primary), Some(shadow));
+            self.note(reason, Change::Value, sent, other);
         }
         Ok(())
     }
@@ -376,9 +336,8 @@ impl<'t> Walk<'t, '_, '_, '_> {
                 Some(at) => {
                     let shadow = self.shadow.slice(shadows[at].value.clone());
                     if primary != shadow {
-                        self.work += primary.len() + shadow.len();
-                        if self.work > self.work_limit {
-                            self.differs(Change::More, Some(primary), Some(shadow));
+                        if !self.spend(primary.len() + shadow.len()) {
+                            self.differs(Change::Coarse, Some(primary), Some(shadow));
                         } else {
                             self.primary.at = member.value.start;
                             self.shadow.at = shadows[at].value.start;
@@ -402,49 +361,16 @@ impl<'t> Walk<'t, '_, '_, '_> {
         Ok(())
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), NotJson> {
-        let mark = self.findings.mark();
-        let more = self.open(b']')?;
-        self.elements(depth, Elements { mark, len: 0, differing: 0 }, more)
-    }
-
-    /// Compares the elements from here to the end of both arrays, after `before`; `more` says which
-    /// of them has any left.
-    fn elements(
-        &mut self,
-        depth: usize,
-        before: Elements,
-        mut more: (bool, bool),
-    ) -> Result<(), NotJson> {
-        let Elements { mark, mut len, mut differing } = before;
-        while more == (true, true) {
-            let before = self.findings.diverged();
-            self.place.0.push(Step::Element(len));
-            self.value(depth + 1)?;
-            self.place.0.pop();
-            differing += usize::from(self.findings.diverged() > before);
-            len += 1;
-            more = self.next(b']')?;
-        }
-        if more == (false, false) {
-            return Ok(());
-        }
-        // Ours: where the lengths differ and most elements do too, they have moved, and what was
-        // found in them says nothing. Where most are equal in their places, they have not.
-        let primary_len = len + rest_len(&mut self.primary, depth, more.0)?;
-        let shadow_len = len + rest_len(&mut self.shadow, depth, more.1)?;
-        self.realign();
-        if differing * 2 > len {
-            self.findings.back_to(mark);
-        }
-        let lens = (format!("len {primary_len}"), format!("len {shadow_len}"));
-        self.differs(Change::Length, Some(lens.0.as_bytes()), Some(lens.1.as_bytes()));
-        Ok(())
+    /// Whether so many bytes may be read again.
+    fn spend(&mut self, bytes: usize) -> bool {
+        self.work += bytes;
+        self.work <= self.work_limit
     }
 
     /// Notes a difference here, unless a rule or the mirror explains it.
     fn differs(&mut self, change: Change, primary: Option<&[u8]>, shadow: Option<&[u8]>) {
-        let reason = self.findings.rule_for_body(&self.place).or_else(|| {
+        let rule = self.findings.explain_place(&self.place, change, primary, shadow);
+        let reason = rule.or_else(|| {
             let name = self.place.member()?;
             let explained = match (primary, shadow) {
                 (Some(value), None) => self.echo.explains_missing(name, value),
@@ -570,17 +496,6 @@ fn members<'t>(
         more = text.next(b'}')?;
     }
     Ok(members)
-}
-
-/// How many elements there are from here to the end of an array, if it has `more`.
-fn rest_len(text: &mut Scanner<'_>, depth: usize, mut more: bool) -> Result<usize, NotJson> {
-    let mut len = 0;
-    while more {
-        text.value(depth + 1)?;
-        len += 1;
-        more = text.next(b']')?;
-    }
-    Ok(len)
 }
 
 /// Members of the shadow's object by name, each to be taken once.

@@ -4,10 +4,12 @@
 //! 1. an exchange that is not whole is not judged;
 //! 2. nor is a pair whose requests differ in target or body: the answers would differ rightly;
 //! 3. where the statuses differ, that is the finding, and nothing else is looked at: the fields
-//!    and the body of an error are its consequences;
+//!    and the body of an error are its consequences; where a rule explains it, only answers of one
+//!    class that both have content are looked into;
 //! 4. headers, trailers and body are compared, each difference held against the rules and against
 //!    what the mirroring proxy changed.
 
+mod bare;
 mod binary;
 mod body;
 mod charset;
@@ -27,7 +29,9 @@ mod place;
 mod prefix;
 mod scan;
 mod skip;
+mod stored;
 mod text;
+mod words;
 
 use capture::{Evidence, Exchange, Request, Response};
 
@@ -36,6 +40,7 @@ use crate::pairing::asks_the_same;
 use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
 use echo::Echo;
 use findings::{Findings, Reason, ReasonNames};
+pub use stored::{Explained, StoredDivergence};
 
 /// Compares pairs.
 #[derive(Debug, Default)]
@@ -86,7 +91,9 @@ impl Differ {
         let sieve = primary.origin.zip(sides).and_then(|(origin, sides)| {
             self.noise.sieve(policy, origin.service, endpoint, Sort::Legs, sides)
         });
-        let mut findings = Findings::new(policy, endpoint, &mut self.reasons).sieved(sieve);
+        let mut findings =
+            Findings::new(policy, endpoint, primary.timing.start(), &mut self.reasons)
+                .sieved(sieve);
         let echo = Echo::new(policy.mirror, requests.0, requests.1);
         if let Err(reason) = answers(responses.0, responses.1, &echo, &mut findings) {
             return incomparable(reason, request_bodies_equal);
@@ -133,19 +140,31 @@ fn answers(
 ) -> Result<(), Incomparable> {
     if primary.status != shadow.status {
         let (ours, theirs) = (primary.status.to_string(), shadow.status.to_string());
-        findings.diverge(
-            Kind::Status,
-            || ("".into(), "".into()),
-            Change::Value,
-            Some(ours.as_bytes()),
-            Some(theirs.as_bytes()),
-        );
-        return Ok(());
+        let (ours, theirs) = (ours.as_bytes(), theirs.as_bytes());
+        let Some(expected) = findings.explain_status(ours, theirs) else {
+            let path = || ("".into(), "".into());
+            findings.diverge(Kind::Status, path, Change::Value, Some(ours), Some(theirs));
+            return Ok(());
+        };
+        findings.suppress(expected);
+        if !say_the_same_but_for_the_code(primary.status, shadow.status) {
+            return Ok(());
+        }
     }
     header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
     header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);
     body::compare(primary, shadow, echo, findings)
 }
+
+/// Whether answers with two statuses can be expected to have the same fields and body: both are of
+/// one class, and neither is without content by its code (RFC 9110 §15.3.5, §15.3.6, §15.4.5).
+fn say_the_same_but_for_the_code(primary: u16, shadow: u16) -> bool {
+    let has_content = |status: u16| !matches!(status, 204 | 205 | 304);
+    primary / 100 == shadow / 100 && has_content(primary) && has_content(shadow)
+}
+
+#[cfg(test)]
+mod under_rules;
 
 #[cfg(test)]
 mod tests {
@@ -305,11 +324,30 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_none_is_compared_as_text() {
+    fn json_that_is_none_on_one_leg_is_one_difference() {
+        let broken = "{\n\"a\": 2,\n}";
         assert_eq!(
-            differences(json("{\n\"a\": 1\n}"), json("{\n\"a\": 1,\n}")),
-            ["body line 2 text: \"a\": 1 -> \"a\": 1,"]
+            differences(json("{\n\"a\": 1\n}"), json(broken)),
+            ["body  format: JSON -> not JSON: unexpected '}' at byte 10"]
         );
+        assert_eq!(differences(json(""), json("{}")), ["body  format: not JSON: empty -> JSON"]);
+        let found = compared(json("{}"), json(broken), &["body:"]);
+        assert_eq!(suppressed(&found), [("body:", 1)]);
+    }
+
+    #[test]
+    fn json_that_is_none_on_both_legs_is_compared_as_text_and_that_is_counted() {
+        let found = compared(json("{\n\"a\": 1,\n}"), json("{\n\"a\": 2,\n}"), &[]);
+        assert_eq!(written(&found.divergences), ["body line 2 word 3 text: 1 -> 2"]);
+        assert_eq!(suppressed(&found), [("note:not-json", 1)]);
+        let deep = |n: &str| json(&("[".repeat(600) + n + &"]".repeat(600)));
+        let found = compared(deep("1"), deep("2"), &[]);
+        assert_eq!(suppressed(&found), [("note:not-json", 1)]);
+        // What only looks like it was not said to be.
+        let untyped = |body: &str| sample().body(body);
+        let found = compared(untyped("{a 1"), untyped("{a 2"), &[]);
+        assert_eq!(written(&found.divergences), ["body line 1 word 2 text: 1 -> 2"]);
+        assert_eq!(suppressed(&found), []);
     }
 
     #[test]
@@ -320,7 +358,7 @@ mod tests {
         assert_eq!(suppressed(&found), [("body:/at", 1)]);
         assert_eq!(
             differences(form("a=1\nb=2\n"), form("a=1\nb=3\n")),
-            ["body line 2 text: b=2 -> b=3"]
+            ["body line 2 word 2 text: 2 -> 3"]
         );
     }
 
@@ -417,6 +455,10 @@ mod tests {
                 ["body line 2 text: 1 -> 2"],
                 "{charset}"
             );
+            let found = compared(of(charset, b"a\xff"), of(charset, b"b\xff"), &[]);
+            let note: &[_] =
+                if charset == "klingon" { &[("note:charset-unknown", 1)] } else { &[] };
+            assert_eq!(suppressed(&found), note, "{charset}");
         }
         let form = |charset: &str, value: &str| {
             let of = format!("application/x-www-form-urlencoded; charset={charset}");

@@ -23,7 +23,7 @@ use super::parameters::{self, Parameters};
 use crate::Change;
 
 /// Parts that a content may have, and what the head of a part may: lines and bytes. Contents with
-/// more are said to differ and not looked into ([`Change::More`]).
+/// more are said to differ and not looked into ([`Change::Coarse`]).
 const PARTS: usize = 1_000;
 const HEAD_LINES: usize = 64;
 const HEAD_BYTES: usize = 8 << 10;
@@ -74,14 +74,14 @@ pub(super) fn compare<'t>(
     here: &mut Here<'_, 't, '_, '_>,
 ) -> Result<(), Malformed> {
     if here.nested == DEPTH {
-        here.differs(Change::More, Some(b"nested too deep"), Some(b"nested too deep"));
+        here.differs(Change::Coarse, Some(b"nested too deep"), Some(b"nested too deep"));
         return Ok(());
     }
     let (ours, theirs) = match (parts(primary)?, parts(shadow)?) {
         (Parts::All(ours), Parts::All(theirs)) => (ours, theirs),
         (ours, theirs) => {
             let (ours, theirs) = (ours.says(), theirs.says());
-            here.differs(Change::More, Some(ours.as_bytes()), Some(theirs.as_bytes()));
+            here.differs(Change::Coarse, Some(ours.as_bytes()), Some(theirs.as_bytes()));
             return Ok(());
         }
     };

@@ -20,6 +20,17 @@ pub(super) fn same_number(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
+/// Writes a JSON number so that numbers of one value are written alike, and no others.
+pub(super) fn write_canonical(number: &[u8], out: &mut Vec<u8>) {
+    let Some(decimal) = Decimal::parse(number) else {
+        return out.extend_from_slice(number);
+    };
+    out.push(if decimal.negative { b'-' } else { b'+' });
+    out.extend_from_slice(&decimal.exponent.to_le_bytes());
+    out.extend_from_slice(decimal.whole);
+    out.extend_from_slice(decimal.fraction);
+}
+
 fn is_digits(number: &[u8]) -> bool {
     // To the end in any case: so many are looked at at once.
     number.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
@@ -134,6 +145,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_canonical_form_is_that_of_the_value(
+            one in "-?(0|[1-9][0-9]{0,3})([.][0-9]{1,3})?(e-?[0-9]{1,2})?",
+            other in "-?(0|[1-9][0-9]{0,3})([.][0-9]{1,3})?(e-?[0-9]{1,2})?",
+        ) {
+            let canonical = |number: &str| {
+                let mut out = Vec::new();
+                write_canonical(number.as_bytes(), &mut out);
+                out
+            };
+            prop_assert_eq!(same(&one, &other), canonical(&one) == canonical(&other));
+            prop_assert_eq!(canonical(&one), canonical(&format!("{one}{}", if one.contains('e') { "" } else { "e0" })));
+        }
+
         #[test]
         fn equality_is_that_of_the_value(
             a in -2000_i64..2000, scale_a in 0_u32..4, b in -2000_i64..2000, scale_b in 0_u32..4,

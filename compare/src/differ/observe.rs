@@ -125,7 +125,8 @@ impl Differ {
         let &Grain { policy, service, endpoint } = grain;
         let echo = Echo::new(mirror, primary.request, other.request);
         let sieve = self.noise.sieve(policy, service, endpoint, sort, (primary, other));
-        let mut findings = Findings::new(policy, endpoint, &mut self.reasons).sieved(sieve);
+        let mut findings =
+            Findings::new(policy, endpoint, primary.start, &mut self.reasons).sieved(sieve);
         if answers(ours, theirs, &echo, &mut findings).is_ok() {
             findings.conclude();
         }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::rule::{Level, PathPattern};
+use crate::Scope;
+use crate::rule::Level;
 
 /// Bytes of a path that is reported.
 pub(super) const PATH_BYTES: usize = 512;
@@ -22,12 +23,21 @@ pub(super) enum Step<'t> {
 pub(super) struct Place<'t>(pub(super) Vec<Step<'t>>);
 
 impl Place<'_> {
-    /// Whether `pattern` covers it.
-    pub(super) fn is_covered_by(&self, pattern: &PathPattern) -> bool {
-        pattern.covers(self.0.len(), |level| match &self.0[level] {
+    /// Whether `scope` covers it.
+    pub(super) fn is_covered_by(&self, scope: &Scope) -> bool {
+        scope.covers_place(self.0.len(), |at| self.level(at))
+    }
+
+    /// Whether `scope` names it, not only a place that holds it.
+    pub(super) fn is_named_by(&self, scope: &Scope) -> bool {
+        scope.names_place(self.0.len(), |at| self.level(at))
+    }
+
+    fn level(&self, at: usize) -> Level<'_> {
+        match &self.0[at] {
             Step::Member(name) => Level::Member(name),
             Step::Element(index) => Level::Element(*index),
-        })
+        }
     }
 
     /// As a JSON Pointer (RFC 6901), cut to 512 bytes.
@@ -48,6 +58,16 @@ impl Place<'_> {
     /// As [`Place::line`], with `*` for every index and no number.
     pub(super) fn line_pattern(&self) -> Box<str> {
         self.with_line(write_star, "line")
+    }
+
+    /// A word of a line of the text here: `line 3 word 7`.
+    pub(super) fn word(&self, line: usize, word: usize) -> Box<str> {
+        self.with_line(write_index, &format!("line {line} word {word}"))
+    }
+
+    /// As [`Place::word`], with `*` for every index and no numbers.
+    pub(super) fn word_pattern(&self) -> Box<str> {
+        self.with_line(write_star, "line word")
     }
 
     fn with_line(&self, element: impl Fn(&mut String, usize), line: &str) -> Box<str> {

@@ -112,14 +112,16 @@ impl<'t> Scanner<'t> {
     /// Skips what follows a member or an element: true after a comma, false after `close`.
     pub(super) fn next(&mut self, close: u8) -> Result<bool, NotJson> {
         self.white_space();
-        let found = self.peek()?;
-        self.at += 1;
-        match found {
+        match self.peek()? {
             b',' => {
+                self.at += 1;
                 self.white_space();
                 Ok(true)
             }
-            _ if found == close => Ok(false),
+            found if found == close => {
+                self.at += 1;
+                Ok(false)
+            }
             _ => Err(NotJson),
         }
     }

@@ -64,6 +64,11 @@ impl<'v> Pieces<'v> {
         Self { rest: value, reach }
     }
 
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn take(&mut self, len: usize) -> &'v [u8] {
         let (taken, rest) = self.rest.split_at(len);
         self.rest = rest;

@@ -101,6 +101,14 @@ pub(crate) enum Told {
 }
 
 impl Told {
+    /// Why it is not reported; `None` where it is.
+    pub(crate) fn quiet(self) -> Option<Quiet> {
+        match self {
+            Self::Quiet(quiet) => Some(quiet),
+            _ => None,
+        }
+    }
+
     /// What becomes of two differences that are told as one.
     fn and(self, other: Self) -> Self {
         match (self, other) {
@@ -189,13 +197,27 @@ impl Sieve<'_> {
             return lines
                 .filter(|(one, two)| one != two)
                 .map(|(one, two)| match self.explain(one, two) {
-                    Told::Report => self.ask_line(endpoint, kind, pattern, Some(one), Some(two)),
+                    Told::Report => self.ask_line(endpoint, kind, pattern, Some(one), Some(two)).0,
                     told => told,
                 })
                 .reduce(Told::and)
                 .unwrap_or(Told::Report);
         }
-        self.ask_line(endpoint, kind, pattern, primary, other)
+        self.ask_line(endpoint, kind, pattern, primary, other).0
+    }
+
+    /// What is known of a line that differs, and of each piece that does, by where it begins in the
+    /// primary's line; `None` where the pieces of the two are not the same row.
+    pub(crate) fn by_line(
+        &mut self,
+        kind: Kind,
+        pattern: &str,
+        primary: &[u8],
+        other: &[u8],
+    ) -> (Told, Option<Vec<(usize, Told)>>) {
+        self.asked += 1;
+        let Some(endpoint) = self.endpoint else { return (Told::Report, None) };
+        self.ask_line(endpoint, kind, pattern, Some(primary), Some(other))
     }
 
     /// Asks about lines of a text. All lines of a text have one pattern, and one that varies must
@@ -208,20 +230,20 @@ impl Sieve<'_> {
         pattern: &str,
         primary: Option<&[u8]>,
         other: Option<&[u8]>,
-    ) -> Told {
+    ) -> (Told, Option<Vec<(usize, Told)>>) {
         let told = primary.or(other).unwrap_or(b"");
         if told.len() > LINE_BYTES || other.is_some_and(|other| other.len() > LINE_BYTES) {
-            return Told::Report;
+            return (Told::Report, None);
         }
         let line = template(told);
         let aligned = primary.zip(other).and_then(|(ours, theirs)| differing(ours, theirs));
         let Some(differing) = aligned else {
             let sides = u8::from(primary.is_some()) | u8::from(other.is_some()) << 1;
             let pattern = format!("{pattern}#{line:08x}.{sides}");
-            return self.ask(endpoint, (kind, &pattern, Change::Text), primary, other);
+            return (self.ask(endpoint, (kind, &pattern, Change::Text), primary, other), None);
         };
-        let mut all = None;
-        for (at, one, two) in differing {
+        let (mut all, mut pieces) = (None, Vec::new());
+        for Differing { at, begin, one, two } in differing {
             let told = match self.explain_piece(one, two) {
                 Some(quiet) => Told::Quiet(quiet),
                 None => {
@@ -231,9 +253,10 @@ impl Sieve<'_> {
                     self.ask(endpoint, place, Some(values.0), Some(values.1))
                 }
             };
+            pieces.push((begin, told));
             all = Some(all.map_or(told, |all: Told| all.and(told)));
         }
-        all.unwrap_or(Told::Report)
+        (all.unwrap_or(Told::Report), Some(pieces))
     }
 
     fn ask(
@@ -360,17 +383,28 @@ fn template(line: &[u8]) -> u32 {
     XxHash3_128::oneshot(&row) as u32
 }
 
-/// The pieces that differ, with their numbers; `None` where they are not the same row of pieces, or
-/// many differ.
-fn differing<'v>(ours: &'v [u8], theirs: &'v [u8]) -> Option<Vec<(usize, Piece<'v>, Piece<'v>)>> {
+/// A piece that differs.
+#[derive(Clone, Copy, Debug)]
+struct Differing<'v> {
+    /// Its number.
+    at: usize,
+    /// Where it begins in the primary's value.
+    begin: usize,
+    one: Piece<'v>,
+    two: Piece<'v>,
+}
+
+/// The pieces that differ; `None` where they are not the same row of pieces, or many differ.
+fn differing<'v>(ours: &'v [u8], theirs: &'v [u8]) -> Option<Vec<Differing<'v>>> {
     let mut differing = Vec::new();
     let mut pieces = (Pieces::new(ours, Reach::Word), Pieces::new(theirs, Reach::Word));
     for at in 0.. {
+        let begin = ours.len() - pieces.0.left();
         match (pieces.0.next(), pieces.1.next()) {
             (None, None) => break,
             (Some(one), Some(two)) if one == two => {}
             (Some(one), Some(two)) if one.is_like(two) && differing.len() < LINE_PIECES => {
-                differing.push((at, one, two));
+                differing.push(Differing { at, begin, one, two });
             }
             _ => return None,
         }

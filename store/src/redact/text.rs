@@ -87,7 +87,8 @@ impl Patterns {
 }
 
 /// Where payment card numbers stand: 13 to 19 digits, in one run or in groups with one space,
-/// hyphen or `+` (a space in a form) between, that begin as cards do and pass Luhn's check.
+/// hyphen or `+` (a space in a form) between, that begin as cards do and pass Luhn's check. The
+/// digits of UUIDs, trace ids and digests are none: one in some thousands would pass by chance.
 fn cards(text: &str) -> Vec<std::ops::Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
@@ -95,6 +96,14 @@ fn cards(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
+        if !bytes[at].is_ascii_hexdigit() {
+            at += 1;
+            continue;
+        }
+        if let Some(len) = hexadecimal_id(bytes, at) {
+            at += len;
+            continue;
+        }
         if !bytes[at].is_ascii_digit() {
             at += 1;
             continue;
@@ -114,6 +123,27 @@ fn cards(text: &str) -> Vec<std::ops::Range<usize>> {
     }
     cards_among(bytes, &groups, &mut found);
     found
+}
+
+/// Bytes of the UUID (RFC 9562 §4), trace id or digest of 32, 40 or 64 hexadecimal digits, some of
+/// them letters, that is a word of its own at `at`.
+fn hexadecimal_id(bytes: &[u8], at: usize) -> Option<usize> {
+    if at > 0 && bytes[at - 1].is_ascii_alphanumeric() {
+        return None;
+    }
+    let is_word = |len: usize| {
+        let id = bytes.get(at..at + len)?;
+        let ends = bytes.get(at + len).is_none_or(|b| !b.is_ascii_alphanumeric());
+        (ends && id.iter().any(u8::is_ascii_alphabetic)).then_some(id)
+    };
+    let is_uuid = is_word(36).is_some_and(|id| {
+        id.iter().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+    });
+    let is_hex = |len: &usize| is_word(*len).is_some_and(|id| id.iter().all(u8::is_ascii_hexdigit));
+    if is_uuid { Some(36) } else { [32, 40, 64].into_iter().find(is_hex) }
 }
 
 /// The longest card that begins with each of `groups`, where there is one.
@@ -217,6 +247,9 @@ mod tests {
             "1700000000123456789",
             "4111111111111112",
             "41111111111111111111111",
+            "44401108-3068-404d-9d56-f4c4d8c39438",
+            "id=9dd721d5-5509-4518-8477-61ecc870e9f0;",
+            "trace 4111111111111111abcdef0123456789",
         ] {
             assert_eq!(redacted(text), text);
         }
@@ -233,6 +266,8 @@ mod tests {
             ("order 2345678 4111-1111-1111-1111 x", "order •• x"),
             ("id_5555555555554444x", "id_•x"),
             ("6304000000000000 12", "• 12"),
+            ("4111-1111-1111-1111-a", "•-a"),
+            ("a4111111111111111", "a•"),
         ] {
             assert_eq!(redacted(text), expected, "{text}");
         }

@@ -7,6 +7,7 @@ use crate::differ::here::TextBudget;
 use crate::differ::place::Place;
 use crate::sample::{Sample, written};
 use crate::{Divergence, Mirror, ServicePolicy, Suppressed};
+use capture::Timestamp;
 use proptest::prelude::*;
 
 /// What differs between two forms under these rules, and what the rules explained.
@@ -25,7 +26,7 @@ fn compared(
     let requests = (ours.request.unwrap(), theirs.request.unwrap());
     let echo = Echo::new(Mirror::Envoy, &requests.0, &requests.1);
     let mut reasons = Vec::new();
-    let mut findings = Findings::new(&policy, "GET /", &mut reasons);
+    let mut findings = Findings::new(&policy, "GET /", Timestamp::ZERO, &mut reasons);
     let mut texts = TextBudget::default();
     let place = Place::default();
     let mut here =
@@ -123,7 +124,7 @@ fn forms_with_too_many_fields_differ_as_a_whole() {
     );
     assert_eq!(
         differences(&(most + "a&b=1"), "a=1"),
-        [format!("body  more: more than {FIELDS} fields -> 1 fields")]
+        [format!("body  coarse: more than {FIELDS} fields -> 1 fields")]
     );
 }
 

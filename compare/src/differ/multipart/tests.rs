@@ -8,6 +8,7 @@ use crate::differ::here::TextBudget;
 use crate::differ::place::Place;
 use crate::sample::{Sample, written};
 use crate::{Divergence, Mirror, ServicePolicy, Suppressed};
+use capture::Timestamp;
 use proptest::prelude::*;
 
 /// What differs between two contents of these types under these rules, and what the rules
@@ -24,7 +25,7 @@ fn compared_as(
     let theirs = Sample::new("1").host("shop.example.com-shadow:80").shadow().request.unwrap();
     let echo = Echo::new(Mirror::Envoy, &ours, &theirs);
     let mut reasons = Vec::new();
-    let mut findings = Findings::new(&policy, "GET /", &mut reasons);
+    let mut findings = Findings::new(&policy, "GET /", Timestamp::ZERO, &mut reasons);
     let mut texts = TextBudget::default();
     let mut here = Here {
         place: Place::default(),
@@ -185,7 +186,7 @@ fn contents_are_nested_up_to_a_depth() {
     for (levels, expected) in [
         (2, "body /0/0 value: 1 -> 2"),
         (8, "body /0/0/0/0/0/0/0/0 value: 1 -> 2"),
-        (9, "body /0/0/0/0/0/0/0/0 more: nested too deep -> nested too deep"),
+        (9, "body /0/0/0/0/0/0/0/0 coarse: nested too deep -> nested too deep"),
     ] {
         let ((content_type, ours), (_, theirs)) = (nested(levels, "1"), nested(levels, "2"));
         assert_eq!(differences_as(&content_type, &ours, &theirs), [expected]);
@@ -288,7 +289,7 @@ fn what_has_too_many_parts_or_too_large_a_head_differs_as_a_whole() {
     );
     assert_eq!(
         differences_as(MIXED, &parts(PARTS + 1, "1"), &parts(1, "2")),
-        ["body  more: more parts than are compared -> 1 parts"]
+        ["body  coarse: more parts than are compared -> 1 parts"]
     );
     let fields = |count| format!("--X\r\n{}\r\n1\r\n--X--", "a: b\r\n".repeat(count));
     assert_eq!(
@@ -297,17 +298,17 @@ fn what_has_too_many_parts_or_too_large_a_head_differs_as_a_whole() {
     );
     assert_eq!(
         differences_as(MIXED, &fields(HEAD_LINES), &fields(HEAD_LINES + 1)),
-        ["body  more: 1 parts -> more lines or bytes of a head than are compared"]
+        ["body  coarse: 1 parts -> more lines or bytes of a head than are compared"]
     );
     let folded = |count| format!("--X\r\na: b\r\n{}\r\n1\r\n--X--", " c\r\n".repeat(count));
     assert_eq!(
         differences_as(MIXED, &folded(1), &folded(HEAD_LINES)),
-        ["body  more: 1 parts -> more lines or bytes of a head than are compared"]
+        ["body  coarse: 1 parts -> more lines or bytes of a head than are compared"]
     );
     let large = |bytes| format!("--X\r\na: {}\r\n\r\n1\r\n--X--", "b".repeat(bytes - 3));
     assert_eq!(
         differences_as(MIXED, &large(HEAD_BYTES), &large(HEAD_BYTES + 1)),
-        ["body  more: 1 parts -> more lines or bytes of a head than are compared"]
+        ["body  coarse: 1 parts -> more lines or bytes of a head than are compared"]
     );
 }
 
