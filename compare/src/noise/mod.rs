@@ -35,6 +35,10 @@
 //! was in its request, and nearly all pairs differ there ([`fresh`]). Where eight comparisons of
 //! the primary with itself say otherwise, they are not.
 //!
+//! What is noise is never reported under the signature that is: what is told of such a place is
+//! [`Change::Format`], which never is noise. So who leaves noise out of a verdict leaves out no
+//! finding.
+//!
 //! Points in time near their own exchange, and what a request carries in its own header, are
 //! explained by the two values alone ([`sieve`]).
 //!
@@ -312,13 +316,13 @@ impl Noise {
             return Told::Report;
         }
         let new = layers.has(NoiseLayer::Token)
-            && known.is_new_token(change, primary, other)
-            && !is_asked_for();
+            && known.is_new_token(change, primary, other, is_asked_for);
         let foreign = other.is_some_and(|value| known.shapes.is_foreign(value));
         let told = match known.noise {
             None => Told::Report,
             Some(_) if foreign => Told::OtherForm,
-            Some(NoiseCause::Class) if !new => Told::Report,
+            // No token, or one that came before, which the primary's never do.
+            Some(NoiseCause::Class) if !new => Told::OtherForm,
             Some(cause) => Told::Quiet(Quiet::Noise(cause)),
         };
         if let Some(value) = primary {
@@ -384,12 +388,19 @@ impl Place {
 }
 
 impl Known {
-    /// Takes in two values that differ; whether both are random tokens that were not there before.
-    fn is_new_token(&mut self, change: Change, one: Option<&[u8]>, other: Option<&[u8]>) -> bool {
+    /// Takes in two values that differ; whether both are random tokens that were not there before,
+    /// neither in an answer nor in the request.
+    fn is_new_token(
+        &mut self,
+        change: Change,
+        one: Option<&[u8]>,
+        other: Option<&[u8]>,
+        is_asked_for: impl FnOnce() -> bool,
+    ) -> bool {
         let (Change::Value | Change::Text, Some(ours), Some(theirs)) = (change, one, other) else {
             return false;
         };
-        let random = sieve::differ_at_random(ours, theirs);
+        let random = sieve::differ_at_random(ours, theirs) && !is_asked_for();
         if self.fresh.is_none() && !random {
             return false;
         }

@@ -81,7 +81,8 @@ pub(super) fn is_id(name: &[u8]) -> bool {
     in_lower_case(name, |name| {
         ID_NAMES.contains(&name)
             || ID_BEGINNINGS.iter().any(|begin| name.starts_with(begin))
-            || ID_PARTS.iter().any(|part| memchr::memmem::find(name, part).is_some())
+            // Names are short: to look in each place costs less than to prepare a search.
+            || ID_PARTS.iter().any(|part| name.windows(part.len()).any(|of| of == *part))
     })
 }
 

@@ -34,8 +34,9 @@ const ASKED: usize = 4_096;
 /// Bytes from which a word can be what the request carries.
 const CARRIED_BYTES: usize = 6;
 
-/// Bytes of a request's body that are searched for a token.
-const BODY_BYTES: usize = 64 << 10;
+/// Bytes of a request's target and body, and of each of its header fields, that are searched.
+const SEARCHED_BYTES: usize = 16 << 10;
+const FIELD_BYTES: usize = 1 << 10;
 
 /// Header fields of two requests that are held against each other.
 const FIELDS: usize = 64;
@@ -62,11 +63,12 @@ impl<'e> Side<'e> {
 
     /// Whether its request holds `value`: in its target, a header field, or the body.
     fn asks_for(&self, value: &[u8]) -> bool {
-        let holds = |text: &[u8]| memchr::memmem::find(text, value).is_some();
-        let body = self.request.body.kept();
-        holds(self.request.target())
-            || self.request.fields.iter().take(FIELDS).any(|(_, of)| holds(of))
-            || holds(&body[..body.len().min(BODY_BYTES)])
+        let holds = |text: &[u8], bytes: usize| {
+            memchr::memmem::find(&text[..text.len().min(bytes)], value).is_some()
+        };
+        holds(self.request.target(), SEARCHED_BYTES)
+            || self.request.fields.iter().take(FIELDS).any(|(_, of)| holds(of, FIELD_BYTES))
+            || holds(self.request.body.kept(), SEARCHED_BYTES)
     }
 
     fn is_near(&self, at: Timestamp, slack: Duration) -> bool {
@@ -359,6 +361,7 @@ impl Sieve<'_> {
                 .take(FIELDS)
                 .filter(|(name, _)| counts(name))
                 .filter_map(|(name, ours)| Some((ours, theirs.get(name)?)))
+                .filter(|(ours, theirs)| ours.len().max(theirs.len()) <= FIELD_BYTES)
                 .filter(|(ours, theirs)| ours != theirs)
                 .collect()
         })

@@ -261,6 +261,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const AT_S: u64 = 1_795_246_953;
 
@@ -297,6 +298,17 @@ mod tests {
             assert_eq!(read(text), Some((half, text.len())), "{text}");
         }
         assert_eq!(read("2000-02-29T00:00:00Z").unwrap().0, 951_782_400_000_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_lies_within_the_text(
+            text in "(2026-11-21|20261121T|Sat, 21|21/Nov/|17952469)?[0-9TZGMUCNov:.,/ +-]{0,30}|.{0,40}",
+        ) {
+            if let Some(stamp) = stamp(text.as_bytes()) {
+                prop_assert!(stamp.len <= text.len() && stamp.digits < stamp.len);
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::differ::Differ;
 use crate::sample::{Sample, written};
 use capture::Leg;
+use proptest::prelude::*;
 
 const START_US: u64 = 1_795_246_953_000_000;
 
@@ -295,4 +296,37 @@ fn news_of_another_version_or_of_no_sense_is_passed_over() {
     news.memory = "1 5 9 5 9 3 3 0 0 0 0 1 1 0".into();
     noise.learn(&"shop".into(), &news);
     assert_eq!(noise.places.len(), 1);
+}
+
+proptest! {
+    /// Whatever two legs answer: what is reported and what is not are all the differences there are.
+    #[test]
+    fn each_difference_is_reported_or_counted(
+        bodies in prop::collection::vec(
+            prop::collection::vec("[0-9a-f]{1,3}|2026-11-21T07:42:3[0-9]Z|[a-z ]{0,6}", 6),
+            2..40,
+        ),
+    ) {
+        let mut differ = Differ::default();
+        let none = ServicePolicy { noise: NoiseLayers::NONE, ..ServicePolicy::new("shop") };
+        for (at, two) in (0..).zip(bodies.windows(2)) {
+            let body = |values: &[String]| {
+                let all: Vec<String> =
+                    values.iter().zip('a'..).map(|(v, name)| format!("\"{name}\":\"{v}\"")).collect();
+                sample(&format!("{{{}}}", all.join(","))).at_us(START_US + at * 1_000, 900)
+            };
+            let (primary, shadow) = (body(&two[0]), body(&two[1]));
+            let plain = Differ::default().compare(
+                &none,
+                "GET /",
+                &primary.clone().primary(),
+                &shadow.clone().shadow(),
+            );
+            observe(&mut differ, Leg::Primary, at, primary.clone());
+            let policy = ServicePolicy::new("shop");
+            let found = differ.compare(&policy, "GET /", &primary.primary(), &shadow.shadow());
+            let quiet: u32 = found.suppressed.iter().map(|suppressed| suppressed.count).sum();
+            prop_assert_eq!(plain.divergences.len(), found.divergences.len() + quiet as usize);
+        }
+    }
 }

@@ -54,7 +54,7 @@ const fn fault(
 
 /// All of them.
 pub(crate) const FAULTS: [Fault; 33] = {
-    use Change::{Added, Format, Length, Missing, Text, Type, Value};
+    use Change::{Added, Format, Missing, Text, Type, Value};
     use Endpoint::{Cart, Item, Order, Page, Status};
     use Kind::{Body, Header};
     [
@@ -67,8 +67,8 @@ pub(crate) const FAULTS: [Fault; 33] = {
         fault(Item, "sku", Body, "/parts/*/sku", Value),
         fault(Cart, "total", Body, "/total", Value),
         fault(Cart, "no state", Body, "/state", Missing),
-        fault(Page, "sum", Body, "line", Text),
-        fault(Page, "title", Body, "line", Text),
+        fault(Page, "sum", Body, "line word", Text),
+        fault(Page, "title", Body, "line word", Text),
         fault(Status, "limit", Header, "x-limit", Value),
         fault(Order, "amount", Body, "/amount", Value),
         // In what varies: its type, presence and form.
@@ -81,14 +81,14 @@ pub(crate) const FAULTS: [Fault; 33] = {
         fault(Item, "time stale", Body, "/at_ms", Value),
         fault(Item, "views text", Body, "/views", Type),
         fault(Item, "views negative", Body, "/views", Format),
-        fault(Item, "few tags", Body, "/tags", Length),
+        fault(Item, "few tags", Body, "/tags/*", Missing),
         fault(Item, "part token", Body, "/parts/*/token", Format),
         fault(Item, "etag weak", Header, "etag", Format),
         fault(Item, "no etag", Header, "etag", Missing),
         fault(Cart, "token form", Body, "/token", Format),
         fault(Cart, "no token", Body, "/token", Missing),
         fault(Cart, "expiry form", Body, "/now", Format),
-        fault(Page, "took", Body, "line", Text),
+        fault(Page, "took", Body, "line word", Text),
         fault(Status, "count fraction", Header, "x-count", Format),
         fault(Status, "no count", Header, "x-count", Missing),
         fault(Order, "order form", Body, "/order", Format),
