@@ -296,7 +296,8 @@ until = "2027-01-31T09:00:00Z"
         let uncommented: String = include_str!("../../systemd/config.toml")
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(key) if key.starts_with("[[") || key.contains(" = ") => format!("{key}\n"),
+                Some(key) if key.starts_with("[[") => format!("{key}\n"),
+                Some(key) if key.contains(" = ") && !key.starts_with(' ') => format!("{key}\n"),
                 _ => format!("{line}\n"),
             })
             .collect();
