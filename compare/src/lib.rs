@@ -9,6 +9,7 @@
 //! closed: every exchange pushed ends in exactly one [`Outcome`].
 
 mod comparison;
+mod descriptors;
 mod differ;
 mod endpoint;
 mod extractor;
@@ -25,13 +26,16 @@ mod rollup;
 mod rule;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod schema;
 mod signature;
 
 pub use comparison::{Change, Comparison, Divergence, Kind, PairId, SignatureId, Suppressed};
+pub use descriptors::{Descriptors, DescriptorsError};
 pub use extractor::{Extractor, ParseExtractorError};
 pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};
 pub use outcome::{Incomparable, Outcome, ShedReason, Verdict};
-pub use policy::{Mirror, ParseMirrorError, Policy, ServicePolicy, Window};
+pub use policy::{MessageRule, Mirror, ParseMirrorError, Policy, ServicePolicy, Window};
 pub use rollup::{EndpointRollup, Latency, LegAccount, Rollup};
 pub use rule::{ParseRuleError, PathPattern, Rule, Scope};

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use capture::ServiceId;
 
-use crate::{Extractor, Rule};
+use crate::rule::text_matches;
+use crate::{Descriptors, Extractor, Rule};
 
 /// How exchanges are paired and compared.
 #[derive(Clone, Debug)]
@@ -37,6 +38,27 @@ pub struct ServicePolicy {
     pub pair_by: Vec<Extractor>,
     /// Differences that are expected. Where several match, the first is counted.
     pub rules: Vec<Rule>,
+    /// What its protobuf messages mean; `None`: they are compared as bytes.
+    pub descriptors: Option<Arc<Descriptors>>,
+    /// Which messages answer at which endpoint, where neither a gRPC method nor a content type says
+    /// it. The first that holds counts.
+    pub messages: Vec<MessageRule>,
+}
+
+/// Which message answers at some endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRule {
+    /// The endpoints it holds for, e.g. `GET /api/v1/*`; `*` stands for any text. `None`: all.
+    pub endpoint: Option<Box<str>>,
+    /// The full name of the message, `package.Message`.
+    pub response: Box<str>,
+}
+
+impl MessageRule {
+    pub(crate) fn holds_for(&self, endpoint: &str) -> bool {
+        let pattern = self.endpoint.as_ref();
+        pattern.is_none_or(|pattern| text_matches(pattern.as_bytes(), endpoint.as_bytes()))
+    }
 }
 
 impl ServicePolicy {
@@ -48,6 +70,8 @@ impl ServicePolicy {
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::default()],
             rules: Vec::new(),
+            descriptors: None,
+            messages: Vec::new(),
         }
     }
 }

@@ -198,7 +198,7 @@ pub(crate) fn unescape_pointer(segment: &str) -> Option<String> {
 
 /// Whether `text` is as `pattern` says, in which `*` stands for any text. Work is at most the
 /// product of the lengths.
-fn text_matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn text_matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry = None;
     while t < text.len() {

@@ -4,6 +4,7 @@
 //! Unknown keys are refused. What leaves is a [`Config`] that holds only values that make sense,
 //! and the text of what is in effect, whose digest every stored row carries.
 
+mod descriptors;
 mod fault;
 mod limits;
 mod section;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capture::{AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target};
-use compare::{Extractor, Mirror, Policy, Rule, Scope, ServicePolicy, Window};
+use compare::{Extractor, MessageRule, Mirror, Policy, Rule, Scope, ServicePolicy, Window};
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub(crate) use descriptors::DescriptorSet;
 pub(crate) use fault::Faults;
 use section::{Notes, Section};
 
@@ -66,6 +68,8 @@ pub(crate) struct Service {
     pub(crate) mirror: Mirror,
     pub(crate) pair_by: Vec<Extractor>,
     pub(crate) rules: Vec<Rule>,
+    pub(crate) descriptor_set: Option<DescriptorSet>,
+    pub(crate) messages: Vec<MessageRule>,
 }
 
 /// An address as written and what it stands for now: a name may have several.
@@ -111,6 +115,8 @@ impl Service {
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::Header("x-request-id".into())],
             rules: Vec::new(),
+            descriptor_set: None,
+            messages: Vec::new(),
         }
     }
 }
@@ -170,7 +176,9 @@ impl Config {
         })?;
         let notes = Notes::new(text);
         let span = table.span();
-        let config = read_config(Section::new("", span, table.into_inner(), &notes));
+        // What the file names it names from where it is.
+        let dir = Path::new(file).parent().unwrap_or(Path::new(""));
+        let config = read_config(Section::new("", span, table.into_inner(), &notes), dir);
         let faults = notes.into_faults();
         if faults.is_empty() { Ok(config) } else { Err(Faults { file: file.to_owned(), faults }) }
     }
@@ -202,6 +210,8 @@ impl Config {
                     mirror: service.mirror,
                     pair_by: service.pair_by.clone(),
                     rules: service.rules.clone(),
+                    descriptors: service.descriptor_set.as_ref().map(|set| Arc::clone(&set.all)),
+                    messages: service.messages.clone(),
                 })
                 .collect(),
             window: self.window,
@@ -252,6 +262,18 @@ impl Config {
             writeln!(out, "mirror = {}", quoted(service.mirror.as_str()))?;
             let pair_by: Vec<String> = service.pair_by.iter().map(ToString::to_string).collect();
             writeln!(out, "pair_by = {}", list(&pair_by))?;
+            if let Some(set) = &service.descriptor_set {
+                // Its content is in effect, not its name.
+                writeln!(out, "# BLAKE3 {}", set.digest)?;
+                writeln!(out, "descriptor_set = {}", quoted(&set.path.display().to_string()))?;
+            }
+            for message in &service.messages {
+                writeln!(out, "\n[[service.message]]")?;
+                if let Some(endpoint) = &message.endpoint {
+                    writeln!(out, "endpoint = {}", quoted(endpoint))?;
+                }
+                writeln!(out, "response = {}", quoted(&message.response))?;
+            }
             for rule in &service.rules {
                 writeln!(out, "\n[[service.rule]]")?;
                 writeln!(out, "name = {}", quoted(&rule.name))?;
@@ -274,7 +296,7 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-fn read_config(mut top: Section<'_, '_>) -> Config {
+fn read_config(mut top: Section<'_, '_>, dir: &Path) -> Config {
     let mut config = Config::default();
     read_capture(top.table("capture", "[capture]"), &mut config);
     read_pairing(top.table("pairing", "[pairing]"), &mut config);
@@ -300,7 +322,7 @@ fn read_config(mut top: Section<'_, '_>) -> Config {
         top.note(&span, format!("more than {} services", u16::MAX));
     }
     for section in services {
-        read_service(section, &mut config.services);
+        read_service(section, dir, &mut config.services);
     }
     top.finish();
     config
@@ -355,7 +377,7 @@ fn read_pairing(mut section: Section<'_, '_>, config: &mut Config) {
     section.finish();
 }
 
-fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
+fn read_service(mut section: Section<'_, '_>, dir: &Path, services: &mut Vec<Service>) {
     let span = section.span();
     if !section.has("name") {
         section.note(&span, "a [[service]] needs a name: name = \"…\"".into());
@@ -381,6 +403,7 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>) {
     }
     let ignored: Vec<Scope> = section.parsed("ignore").unwrap_or_default();
     service.rules.extend(ignored.into_iter().map(ignore_rule));
+    (service.descriptor_set, service.messages) = descriptors::read(&mut section, dir);
     for rule in section.tables("rule", "[[service.rule]]") {
         service.rules.extend(read_rule(rule));
     }

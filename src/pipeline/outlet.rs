@@ -192,7 +192,7 @@ mod tests {
             name: "shop".into(),
             mirror: Mirror::None,
             pair_by: vec![Extractor::Header("x-request-id".into())],
-            rules: Vec::new(),
+            ..ServicePolicy::new("shop")
         };
         Arc::new(Policy { services: vec![service], window: Window::default() })
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::signature::signature;
-use crate::{Change, Divergence, Kind, Scope, ServicePolicy, Suppressed};
+use crate::{Change, Descriptors, Divergence, Kind, Scope, ServicePolicy, Suppressed};
 
 use super::place::{Place, cut};
 
@@ -27,6 +27,10 @@ pub(super) enum Reason {
     ContentLength,
     /// The response echoes what the mirroring proxy changed in the request.
     Mirror,
+    /// A protobuf message that no descriptor set describes was compared as bytes.
+    ProtobufUndescribed,
+    /// What is said to be protobuf and is none was compared as bytes.
+    ProtobufUndecodable,
 }
 
 /// The names that reasons other than configured rules are counted under.
@@ -37,6 +41,8 @@ pub(super) struct ReasonNames {
     content_length: Arc<str>,
     /// By `Mirror as usize`.
     mirrors: [Arc<str>; crate::Mirror::ALL.len()],
+    protobuf_undescribed: Arc<str>,
+    protobuf_undecodable: Arc<str>,
 }
 
 impl Default for ReasonNames {
@@ -46,6 +52,8 @@ impl Default for ReasonNames {
             hop_by_hop: "builtin:hop-by-hop".into(),
             content_length: "builtin:content-length".into(),
             mirrors: crate::Mirror::ALL.map(|mirror| format!("profile:{mirror}").into()),
+            protobuf_undescribed: "note:protobuf-undescribed".into(),
+            protobuf_undecodable: "note:protobuf-undecodable".into(),
         }
     }
 }
@@ -93,6 +101,17 @@ impl<'p> Findings<'p> {
             beyond_kind: Kind::Body,
             reasons,
         }
+    }
+
+    /// What the service's protobuf messages mean.
+    pub(super) fn descriptors(&self) -> Option<&'p Descriptors> {
+        self.policy.descriptors.as_deref()
+    }
+
+    /// The protobuf message that answers here, as configured.
+    pub(super) fn response_message(&self) -> Option<&'p str> {
+        let rule = self.policy.messages.iter().find(|rule| rule.holds_for(self.endpoint))?;
+        Some(&rule.response)
     }
 
     /// The first rule that covers the header or trailer field of this lower-case name.
@@ -201,6 +220,8 @@ impl<'p> Findings<'p> {
             Reason::HopByHop => &names.hop_by_hop,
             Reason::ContentLength => &names.content_length,
             Reason::Mirror => &names.mirrors[self.policy.mirror as usize],
+            Reason::ProtobufUndescribed => &names.protobuf_undescribed,
+            Reason::ProtobufUndecodable => &names.protobuf_undecodable,
         }
     }
 }

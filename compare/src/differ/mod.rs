@@ -3,8 +3,8 @@
 //! In this order, the first that applies:
 //! 1. an exchange that is not whole is not judged;
 //! 2. nor is a pair whose requests differ in target or body: the answers would differ rightly;
-//! 3. where the statuses differ, that is the finding, and nothing else is looked at: the fields
-//!    and the body of an error are its consequences;
+//! 3. where the statuses differ, HTTP's or gRPC's, that is the finding, and nothing else is looked
+//!    at: the fields and the body of an error are its consequences;
 //! 4. headers, trailers and body are compared, each difference held against the rules and against
 //!    what the mirroring proxy changed.
 
@@ -15,6 +15,8 @@ mod content;
 mod echo;
 mod findings;
 mod form;
+mod framing;
+pub(crate) mod grpc;
 mod header;
 mod here;
 pub(crate) mod json;
@@ -24,12 +26,14 @@ mod number;
 mod parameters;
 mod place;
 mod prefix;
+mod protobuf;
 mod scan;
 mod skip;
 mod text;
 
 use capture::{Evidence, Exchange, Request, Response};
 
+use crate::key::path;
 use crate::pairing::asks_the_same;
 use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
 use echo::Echo;
@@ -75,7 +79,8 @@ impl Differ {
 
         let mut findings = Findings::new(policy, endpoint, &mut self.reasons);
         let echo = Echo::new(policy.mirror, requests.0, requests.1);
-        if let Err(reason) = answers(responses.0, responses.1, &echo, &mut findings) {
+        let path = path(requests.0.target());
+        if let Err(reason) = answers(path, responses.0, responses.1, &echo, &mut findings) {
             return incomparable(reason, request_bodies_equal);
         }
         let (divergences, suppressed) = findings.finish(&self.names);
@@ -110,6 +115,7 @@ fn incomparable(reason: Incomparable, request_bodies_equal: bool) -> Found {
 }
 
 fn answers(
+    path: &[u8],
     primary: &Response,
     shadow: &Response,
     echo: &Echo<'_>,
@@ -126,9 +132,15 @@ fn answers(
         );
         return Ok(());
     }
-    header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
-    header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);
-    body::compare(primary, shadow, echo, findings)
+    match grpc::both(primary, shadow) {
+        Some(grpc) if grpc.statuses_differ(findings) => return Ok(()),
+        Some(grpc) => grpc.compare_fields(echo, findings),
+        None => {
+            header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
+            header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);
+        }
+    }
+    body::compare(path, primary, shadow, echo, findings)
 }
 
 #[cfg(test)]

@@ -128,7 +128,7 @@ impl Judged {
             name: "fuzz".into(),
             mirror: Mirror::Envoy,
             pair_by: vec![Extractor::Header("x-request-id".into()), Extractor::Fingerprint],
-            rules: Vec::new(),
+            ..ServicePolicy::new("fuzz")
         };
         let policy = Policy { services: vec![service], window: Window::default() };
         Self { judge: Judge::new(Arc::new(policy)), polled: 0, pushed: [0; 3] }
