@@ -10,7 +10,7 @@ use crate::endpoint::Endpoints;
 use crate::key::{Key, pair_id};
 use crate::pairing::{Keyed, Paired, Pairer};
 use crate::rollup::Rollups;
-use crate::{Comparison, NoiseNews, Outcome, Policy, Rollup, ShedReason, Verdict};
+use crate::{Comparison, LearnedTemplate, NoiseNews, Outcome, Policy, Rollup, ShedReason, Verdict};
 
 /// Exchanges in, comparisons out. Reads no clock.
 ///
@@ -36,6 +36,9 @@ pub enum Judged {
     Unpaired(Box<Unpaired>),
     /// What is noise has changed.
     Noise(Box<NoiseNews>),
+    /// From here on endpoints have another name. What was counted stays under the old one, and
+    /// [`LearnedTemplate::covers`] tells the new one of each.
+    Template(Box<LearnedTemplate>),
 }
 
 /// An exchange that ended without a pair.
@@ -86,6 +89,12 @@ impl Judge {
         }
     }
 
+    /// Goes on with a template that an earlier judge has learned, so that names stay what they were
+    /// over restarts. Before anything is pushed.
+    pub fn know(&mut self, template: &LearnedTemplate) {
+        self.endpoints.know(template);
+    }
+
     /// Hash of the pair key of `exchange`: equal on both legs of a request, and the same in every
     /// run, host and version. What sheds by it keeps or drops both legs of a pair.
     ///
@@ -120,10 +129,8 @@ impl Judge {
     /// windows. Nothing leaves [`Judge::poll`] for it: it never was here.
     pub fn push_shed(&mut self, notice: ShedNotice) {
         let ShedNotice { service, leg, key_hash, start, reason, count } = notice;
-        if self.policy.service(service).is_none() {
-            return;
-        }
-        let endpoint = self.endpoints.of(service, None);
+        let Some(policy) = self.policy.service(service) else { return };
+        let endpoint = self.endpoints.of(service, policy, None);
         self.rollups.unseen(endpoint, leg, Outcome::Shed(reason), start, count);
         if let Some(key_hash) = key_hash
             && leg != Leg::Secondary
@@ -135,6 +142,9 @@ impl Judge {
 
     /// What was judged next.
     pub fn poll(&mut self) -> Option<Judged> {
+        for template in self.endpoints.take_learned() {
+            self.judged.push_back(Judged::Template(Box::new(template)));
+        }
         self.judged.pop_front()
     }
 
@@ -171,7 +181,7 @@ impl Judge {
         let Keyed { exchange: primary, service, digest, key, .. } = primary;
         let shadow = shadow.exchange;
         let Some(policy) = self.policy.service(service) else { return };
-        let endpoint = self.endpoints.of(service, primary.request.as_ref());
+        let endpoint = self.endpoints.of(service, policy, Some(&primary));
         let name = self.endpoints.name(endpoint);
         let found = self.differ.compare(policy, name, &primary, &shadow);
 
@@ -203,7 +213,8 @@ impl Judge {
     }
 
     fn unpaired(&mut self, service: ServiceId, leg: Leg, exchange: &Exchange, outcome: Outcome) {
-        let endpoint = self.endpoints.of(service, exchange.request.as_ref());
+        let Some(policy) = self.policy.service(service) else { return };
+        let endpoint = self.endpoints.of(service, policy, Some(exchange));
         self.rollups.exchange(endpoint, leg, outcome, exchange);
         let unpaired = Unpaired {
             service,
@@ -254,7 +265,7 @@ mod tests {
                     vec![(Leg::Primary, outcome.as_str()), (Leg::Shadow, outcome.as_str())]
                 }
                 Judged::Unpaired(alone) => vec![(alone.leg, alone.outcome.as_str())],
-                Judged::Noise(_) => Vec::new(),
+                Judged::Noise(_) | Judged::Template(_) => Vec::new(),
             })
             .collect()
     }
@@ -542,7 +553,7 @@ mod tests {
                         }
                     }
                     Judged::Unpaired(alone) => prop_assert!(starts.insert(alone.start)),
-                    Judged::Noise(_) => {}
+                    Judged::Noise(_) | Judged::Template(_) => {}
                 }
             }
         }

@@ -32,6 +32,9 @@ mod signature;
 
 pub use comparison::{Change, Comparison, Divergence, Kind, PairId, SignatureId, Suppressed};
 pub use descriptors::{Descriptors, DescriptorsError};
+pub use endpoint::{
+    LearnedTemplate, ParseRouteError, ParseTakesError, Route, Takes, unreached as unreached_routes,
+};
 pub use extractor::{Extractor, ParseExtractorError};
 pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};

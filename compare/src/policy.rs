@@ -8,7 +8,7 @@ use std::time::Duration;
 use capture::ServiceId;
 
 use crate::rule::text_matches;
-use crate::{Descriptors, Extractor, Rule};
+use crate::{Descriptors, Extractor, Route, Rule};
 
 /// How exchanges are paired and compared.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct ServicePolicy {
     /// Which messages answer at which endpoint, where neither a gRPC method nor a content type says
     /// it. The first that holds counts.
     pub messages: Vec<MessageRule>,
+    /// Endpoints that are named. The first that takes a request counts.
+    pub routes: Vec<Route>,
 }
 
 /// Which message answers at some endpoints.
@@ -72,6 +74,7 @@ impl ServicePolicy {
             rules: Vec::new(),
             descriptors: None,
             messages: Vec::new(),
+            routes: Vec::new(),
         }
     }
 }

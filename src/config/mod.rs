@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capture::{AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target};
-use compare::{Extractor, MessageRule, Mirror, Policy, Rule, Scope, ServicePolicy, Window};
+use compare::{Extractor, MessageRule, Mirror, Policy, Route, Rule, Scope, ServicePolicy, Window};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -70,6 +70,7 @@ pub(crate) struct Service {
     pub(crate) rules: Vec<Rule>,
     pub(crate) descriptor_set: Option<DescriptorSet>,
     pub(crate) messages: Vec<MessageRule>,
+    pub(crate) routes: Vec<Route>,
 }
 
 /// An address as written and what it stands for now: a name may have several.
@@ -117,6 +118,7 @@ impl Service {
             rules: Vec::new(),
             descriptor_set: None,
             messages: Vec::new(),
+            routes: Vec::new(),
         }
     }
 }
@@ -212,6 +214,7 @@ impl Config {
                     rules: service.rules.clone(),
                     descriptors: service.descriptor_set.as_ref().map(|set| Arc::clone(&set.all)),
                     messages: service.messages.clone(),
+                    routes: service.routes.clone(),
                 })
                 .collect(),
             window: self.window,
@@ -262,6 +265,8 @@ impl Config {
             writeln!(out, "mirror = {}", quoted(service.mirror.as_str()))?;
             let pair_by: Vec<String> = service.pair_by.iter().map(ToString::to_string).collect();
             writeln!(out, "pair_by = {}", list(&pair_by))?;
+            let routes: Vec<String> = service.routes.iter().map(ToString::to_string).collect();
+            writeln!(out, "routes = {}", list(&routes))?;
             if let Some(set) = &service.descriptor_set {
                 // Its content is in effect, not its name.
                 writeln!(out, "# BLAKE3 {}", set.digest)?;
@@ -403,6 +408,7 @@ fn read_service(mut section: Section<'_, '_>, dir: &Path, services: &mut Vec<Ser
     }
     let ignored: Vec<Scope> = section.parsed("ignore").unwrap_or_default();
     service.rules.extend(ignored.into_iter().map(ignore_rule));
+    service.routes = read_routes(&mut section);
     (service.descriptor_set, service.messages) = descriptors::read(&mut section, dir);
     for rule in section.tables("rule", "[[service.rule]]") {
         service.rules.extend(read_rule(rule));
@@ -441,6 +447,28 @@ pub(crate) fn clash(services: &[Service]) -> Option<String> {
         })?;
         Some(format!("'{}' is both {other} and {leg}", address.written))
     })
+}
+
+/// Reads `routes`: none of them twice, and none behind one that takes all it takes.
+fn read_routes(section: &mut Section<'_, '_>) -> Vec<Route> {
+    let written = section.strings("routes").unwrap_or_default();
+    let (mut routes, mut spans) = (Vec::new(), Vec::new());
+    for text in &written {
+        if let Some(route) = section.parse::<Route>("routes", text) {
+            routes.push(route);
+            spans.push(text.span());
+        }
+    }
+    for (at, before) in compare::unreached_routes(&routes) {
+        let (route, before) = (&routes[at], &routes[before]);
+        let message = if route == before {
+            format!("routes: '{route}' is named twice")
+        } else {
+            format!("routes: '{route}' is never reached: '{before}' before it takes the same")
+        };
+        section.note(&spans[at], message);
+    }
+    routes
 }
 
 fn read_rule(mut section: Section<'_, '_>) -> Option<Rule> {
@@ -552,6 +580,25 @@ ignore = "body:/price"
         let again = Config::parse("effective.toml", &config.effective()).unwrap();
         assert_eq!(again.effective(), config.effective());
         assert_eq!(again.digest(), config.digest());
+    }
+
+    #[test]
+    fn routes_are_read_and_those_that_cannot_be_used_are_told() {
+        let with = |routes: &str| {
+            let text = GOOD.replace("mirror =", &format!("routes = [{routes}]\nmirror ="));
+            Config::parse("config.toml", &text)
+        };
+        let config = with(r#""/posts/{slug}", "GET /files/**""#).unwrap();
+        assert_eq!(config.policy().services[0].routes, config.services[0].routes);
+        assert!(config.effective().contains(r#"routes = ["/posts/{slug}", "GET /files/**"]"#));
+        let said = |routes: &str| with(routes).unwrap_err().to_string();
+        let bad = said(r#""posts""#);
+        assert!(bad.contains("config.toml:9: routes = 'posts': 'posts' is no path"), "{bad}");
+        let twice = said(r#""/a", "/a""#);
+        assert!(twice.contains("routes: '/a' is named twice"), "{twice}");
+        let hidden = said(r#""/a/**", "GET /a/b""#);
+        let expected = "routes: 'GET /a/b' is never reached: '/a/**' before it takes the same";
+        assert!(hidden.contains(expected), "{hidden}");
     }
 
     #[test]
