@@ -259,6 +259,37 @@ fn what_was_learned_goes_on_after_a_restart_and_folds_old_names() {
 }
 
 #[test]
+fn what_was_learned_below_a_name_holds_below_what_stands_for_it() {
+    let mut shop = Shop::new(&[]);
+    for n in 0..20 {
+        shop.get(&format!("/users/user1/posts/post-{n}"));
+    }
+    assert_eq!(shop.learned(), ["GET /users/user1/posts/{slug} slugs"]);
+    for n in 2..21 {
+        shop.get(&format!("/users/user{n}"));
+    }
+    assert_eq!(shop.learned(), ["GET /users/{slug} slugs", "GET /users/{slug}/posts/{slug} slugs"]);
+    assert_eq!(shop.get("/users/user99/posts/post-99"), "GET /users/{slug}/posts/{slug}");
+}
+
+#[test]
+fn names_that_become_one_make_room_whether_they_went_well_or_not() {
+    let mut shop = Shop::new(&[]);
+    for n in 0..100 {
+        shop.answered(404, "GET", &format!("/x/a-{n}"));
+    }
+    assert_eq!(shop.endpoints.services[0].failed, 100);
+    for n in 0..20 {
+        shop.get(&format!("/x/b-{n}"));
+    }
+    let service = &shop.endpoints.services[0];
+    assert_eq!((service.failed, service.known.len()), (0, 1));
+    let seen = service.known.values().map(|known| known.seen).sum::<u64>();
+    // Each request once, and the last under both of its names.
+    assert!((120..=122).contains(&seen), "{seen}");
+}
+
+#[test]
 fn hostile_paths_are_bounded() {
     let mut shop = Shop::new(&[]);
     for n in 0..8_000_usize {
