@@ -35,7 +35,7 @@ const ENDPOINTS_PER_SERVICE: usize = 1_000;
 const FAILED_PER_SERVICE: usize = 250;
 
 /// Endpoints that a service may have had at all, with those that became part of a template. From
-/// there on nothing is learned and no name is new.
+/// there on no name is new, but for templates of those that are known.
 const EVER_PER_SERVICE: usize = 4 * ENDPOINTS_PER_SERVICE;
 
 /// Bytes of an endpoint's name. A longer one ends in `…`.
@@ -198,8 +198,7 @@ impl Endpoints {
             }
             _ => (String::from_utf8_lossy(name).into(), source),
         };
-        // Names are at most 4_000 a service, and beyond them those that the last template renamed,
-        // one per standard method and `-`; services are at most 65_536: the index fits.
+        // Names are some 4_000 a service at most, and services 65_536: the index fits.
         let id = EndpointId(u32::try_from(all).unwrap_or(u32::MAX));
         of.ever += 1;
         of.failed += usize::from(source == Source::Failed);
@@ -212,11 +211,7 @@ impl Endpoints {
     fn learn_from(&mut self, service: ServiceId, name: &[u8], at: Timestamp) -> bool {
         let of = self.service_mut(service);
         // What was cut, or is beyond the cap, is no path that was seen.
-        if of.ever >= EVER_PER_SERVICE
-            || !of.known.contains_key(name)
-            || !name.is_ascii()
-            || !of.learner.add(name)
-        {
+        if !of.known.contains_key(name) || !name.is_ascii() || !of.learner.add(name) {
             return false;
         }
         let mut found = Vec::new();
