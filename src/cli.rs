@@ -122,6 +122,10 @@ pub(crate) struct AnalyzeArgs {
     /// or level, '**' any number of levels); may be repeated
     #[arg(long = "ignore", value_name = "SCOPE")]
     pub(crate) ignore: Vec<Rule>,
+    /// What protobuf and gRPC messages mean (protoc --include_imports -o FILE, or buf build -o FILE),
+    /// in place of the sets in the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) descriptor_set: Option<PathBuf>,
     /// Keep what was judged in this file, for 'report' and 'show'
     #[arg(long, value_name = "PATH", value_parser = config::store_path)]
     pub(crate) store: Option<PathBuf>,

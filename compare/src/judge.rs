@@ -11,7 +11,7 @@ use crate::key::{Key, pair_id};
 use crate::pairing::{Keyed, Paired, Pairer};
 use crate::release::Book;
 use crate::rollup::{Rollups, Slice};
-use crate::{Comparison, NoiseNews, Outcome, Policy, Rollup, ShedReason, Verdict};
+use crate::{Comparison, LearnedTemplate, NoiseNews, Outcome, Policy, Rollup, ShedReason, Verdict};
 
 /// Exchanges in, comparisons out. Reads no clock.
 ///
@@ -38,6 +38,9 @@ pub enum Judged {
     Unpaired(Box<Unpaired>),
     /// What is noise has changed.
     Noise(Box<NoiseNews>),
+    /// From here on endpoints have another name. What was counted stays under the old one, and
+    /// [`LearnedTemplate::covers`] tells the new one of each.
+    Template(Box<LearnedTemplate>),
 }
 
 /// An exchange that ended without a pair.
@@ -100,6 +103,12 @@ impl Judge {
         self
     }
 
+    /// Goes on with a template that an earlier judge has learned, so that names stay what they were
+    /// over restarts. Before anything is pushed.
+    pub fn know(&mut self, template: &LearnedTemplate) {
+        self.endpoints.know(template);
+    }
+
     /// Hash of the pair key of `exchange`: equal on both legs of a request, and the same in every
     /// run, host and version. What sheds by it keeps or drops both legs of a pair.
     ///
@@ -135,10 +144,8 @@ impl Judge {
     /// windows. Nothing leaves [`Judge::poll`] for it: it never was here.
     pub fn push_shed(&mut self, notice: ShedNotice) {
         let ShedNotice { service, leg, key_hash, start, reason, count } = notice;
-        if self.policy.service(service).is_none() {
-            return;
-        }
-        let endpoint = self.endpoints.of(service, None);
+        let Some(policy) = self.policy.service(service) else { return };
+        let endpoint = self.endpoints.of(service, policy, None);
         let slice = Slice { endpoint, releases: self.releases.latest(service) };
         self.rollups.unseen(slice, leg, Outcome::Shed(reason), start, count);
         if let Some(key_hash) = key_hash
@@ -151,6 +158,9 @@ impl Judge {
 
     /// What was judged next.
     pub fn poll(&mut self) -> Option<Judged> {
+        for template in self.endpoints.take_learned() {
+            self.judged.push_back(Judged::Template(Box::new(template)));
+        }
         self.judged.pop_front()
     }
 
@@ -190,7 +200,7 @@ impl Judge {
         let Keyed { exchange: primary, service, digest, key, .. } = primary;
         let shadow = shadow.exchange;
         let Some(policy) = self.policy.service(service) else { return };
-        let endpoint = self.endpoints.of(service, primary.request.as_ref());
+        let endpoint = self.endpoints.of(service, policy, Some(&primary));
         let name = self.endpoints.name(endpoint);
         let found = self.differ.compare(policy, name, &primary, &shadow);
         self.differ.observe(policy, name, digest.hash(), &primary);
@@ -230,7 +240,7 @@ impl Judge {
         let Some(policy) = self.policy.service(service) else { return };
         let key = exchange.request.as_ref().and_then(|request| Key::of(policy, request));
         let Some(key) = key else { return };
-        let endpoint = self.endpoints.of(service, exchange.request.as_ref());
+        let endpoint = self.endpoints.of(service, policy, Some(exchange));
         let name = self.endpoints.name(endpoint);
         self.differ.observe(policy, name, key.digest.hash(), exchange);
         self.tell_news();
@@ -243,7 +253,8 @@ impl Judge {
     }
 
     fn unpaired(&mut self, service: ServiceId, leg: Leg, exchange: &Exchange, outcome: Outcome) {
-        let endpoint = self.endpoints.of(service, exchange.request.as_ref());
+        let Some(policy) = self.policy.service(service) else { return };
+        let endpoint = self.endpoints.of(service, policy, Some(exchange));
         let releases = self.releases.of_one(service, leg, exchange);
         self.rollups.exchange(Slice { endpoint, releases }, leg, outcome, exchange);
         let unpaired = Unpaired {
@@ -295,7 +306,7 @@ mod tests {
                     vec![(Leg::Primary, outcome.as_str()), (Leg::Shadow, outcome.as_str())]
                 }
                 Judged::Unpaired(alone) => vec![(alone.leg, alone.outcome.as_str())],
-                Judged::Noise(_) => Vec::new(),
+                Judged::Noise(_) | Judged::Template(_) => Vec::new(),
             })
             .collect()
     }
@@ -583,7 +594,7 @@ mod tests {
                         }
                     }
                     Judged::Unpaired(alone) => prop_assert!(starts.insert(alone.start)),
-                    Judged::Noise(_) => {}
+                    Judged::Noise(_) | Judged::Template(_) => {}
                 }
             }
         }

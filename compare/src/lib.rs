@@ -9,6 +9,7 @@
 //! closed: every exchange pushed ends in exactly one [`Outcome`].
 
 mod comparison;
+mod descriptors;
 mod differ;
 mod endpoint;
 mod extractor;
@@ -26,17 +27,23 @@ mod rollup;
 mod rule;
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod schema;
 mod signature;
 
 pub use comparison::{Change, Comparison, Divergence, Kind, PairId, SignatureId, Suppressed};
+pub use descriptors::{Descriptors, DescriptorsError};
 pub use differ::{Explained, StoredDivergence};
+pub use endpoint::{
+    LearnedTemplate, ParseRouteError, ParseTakesError, Route, Takes, unreached as unreached_routes,
+};
 pub use extractor::{Extractor, ParseExtractorError};
 pub use judge::{Judge, Judged, ShedNotice, Unpaired};
 pub use noise::{NoiseCause, NoiseNews};
 pub use outcome::{Incomparable, Outcome, ShedReason, Verdict};
 pub use policy::{
-    Mirror, NoiseLayer, NoiseLayers, ParseMirrorError, ParseNoiseLayerError, Policy, ReleaseSource,
-    ServicePolicy, Window,
+    MessageRule, Mirror, NoiseLayer, NoiseLayers, ParseMirrorError, ParseNoiseLayerError, Policy,
+    ReleaseSource, ServicePolicy, Window,
 };
 pub use release::Releases;
 pub use rollup::{Differences, EndpointRollup, Latency, LegAccount, PairTimes, Rollup};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use capture::ServiceId;
 
-use crate::{Extractor, Releases, Rule};
+use crate::{Descriptors, Extractor, Releases, Route, Rule, TextPattern};
 
 /// How exchanges are paired and compared.
 #[derive(Clone, Debug)]
@@ -44,6 +44,29 @@ pub struct ServicePolicy {
     pub clock_slack: Duration,
     /// Where the versions of its legs are known from.
     pub release: ReleaseSource,
+    /// What its protobuf messages mean; `None`: they are compared as bytes.
+    pub descriptors: Option<Arc<Descriptors>>,
+    /// Which messages answer at which endpoint, where neither a gRPC method nor a content type says
+    /// it. The first that holds counts.
+    pub messages: Vec<MessageRule>,
+    /// Endpoints that are named. The first that takes a request counts.
+    pub routes: Vec<Route>,
+}
+
+/// Which message answers at some endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRule {
+    /// The endpoints it holds for, e.g. `GET /api/v1/*`; `*` stands for any text. `None`: all.
+    pub endpoint: Option<TextPattern>,
+    /// The full name of the message, `package.Message`.
+    pub response: Box<str>,
+}
+
+impl MessageRule {
+    pub(crate) fn holds_for(&self, endpoint: &str) -> bool {
+        let pattern = self.endpoint.as_ref();
+        pattern.is_none_or(|pattern| pattern.matches(endpoint.as_bytes()))
+    }
 }
 
 /// Where the versions of a service's legs are known from.
@@ -70,6 +93,9 @@ impl ServicePolicy {
             noise: NoiseLayers::ALL,
             clock_slack: Duration::from_secs(60),
             release: ReleaseSource::Unknown,
+            descriptors: None,
+            messages: Vec::new(),
+            routes: Vec::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ use capture::{Evidence, Exchange, Leg, ServiceId, Timestamp, Timing};
 use hashbrown::HashMap;
 use hdrhistogram::Histogram;
 
+use crate::differ::answer_is_error;
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::gate::{ErrorTable, SizeBlock};
 use crate::release::{Book, ReleaseId};
@@ -161,11 +162,11 @@ fn record(histogram: &mut Option<Histogram<u32>>, us: Option<u64>) {
     }
 }
 
-/// Whether an exchange ended in an error: a status of 500 or above, or no answer at all. `None`
+/// Whether an exchange ended in an error: a server error by HTTP's or gRPC's status, or no answer. `None`
 /// where that was not seen.
 fn erred(exchange: &Exchange) -> Option<bool> {
     match exchange.evidence {
-        Evidence::Complete => exchange.response.as_ref().map(|response| response.status >= 500),
+        Evidence::Complete => exchange.response.as_ref().map(answer_is_error),
         Evidence::Reset | Evidence::TimedOut => Some(true),
         // Lost, cut, or the proxy's own doing: it says nothing of the answer.
         Evidence::Gap

@@ -1,10 +1,12 @@
 //! `tapdiff analyze`: the whole pipeline over capture files.
 
+use std::path::Path;
+
 use store::{Query, SqliteStore, Store};
 use tracing::warn;
 
 use crate::cli::AnalyzeArgs;
-use crate::config::{self, Config, Service};
+use crate::config::{self, Config, DescriptorSet, Service};
 use crate::failure::Failure;
 use crate::pipeline;
 
@@ -64,7 +66,16 @@ fn configure(args: &AnalyzeArgs) -> Result<Config, Failure> {
         }
     }
     config.key_logs.extend(args.key_logs.iter().cloned());
+    let descriptor_set = match &args.descriptor_set {
+        Some(path) => Some(DescriptorSet::load(Path::new(""), path).map_err(|why| {
+            Failure::usage(format!("--descriptor-set: '{}' {why}", path.display()))
+        })?),
+        None => None,
+    };
     for service in &mut config.services {
+        if descriptor_set.is_some() {
+            service.descriptor_set.clone_from(&descriptor_set);
+        }
         service.mirror = args.mirror.unwrap_or(service.mirror);
         if !args.pair_by.is_empty() {
             service.pair_by.clone_from(&args.pair_by);

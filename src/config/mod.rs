@@ -4,6 +4,7 @@
 //! Unknown keys are refused. What leaves is a [`Config`] that holds only values that make sense,
 //! and the text of what is in effect, whose digest every stored row carries.
 
+mod descriptors;
 mod fault;
 pub(crate) mod gate;
 mod limits;
@@ -22,11 +23,13 @@ use capture::{
     AddressPattern, Leg, Limits, Origin, ParseAddressError, ServiceId, Target, Timestamp,
 };
 use compare::{
-    Extractor, Mirror, NoiseLayer, NoiseLayers, Policy, ReleaseSource, Rule, ServicePolicy, Window,
+    Extractor, MessageRule, Mirror, NoiseLayer, NoiseLayers, Policy, ReleaseSource, Route, Rule,
+    ServicePolicy, Window,
 };
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub(crate) use descriptors::DescriptorSet;
 pub(crate) use fault::Faults;
 pub(crate) use release::MirrorShare;
 use section::{Notes, Section};
@@ -92,6 +95,9 @@ pub(crate) struct Service {
     pub(crate) clock_slack: Duration,
     pub(crate) release: ReleaseSource,
     pub(crate) mirror_shares: Vec<MirrorShare>,
+    pub(crate) descriptor_set: Option<DescriptorSet>,
+    pub(crate) messages: Vec<MessageRule>,
+    pub(crate) routes: Vec<Route>,
 }
 
 /// An address as written and what it stands for now: a name may have several.
@@ -142,6 +148,9 @@ impl Service {
             clock_slack: Duration::from_secs(60),
             release: ReleaseSource::Unknown,
             mirror_shares: Vec::new(),
+            descriptor_set: None,
+            messages: Vec::new(),
+            routes: Vec::new(),
         }
     }
 }
@@ -199,9 +208,11 @@ impl Config {
         })?;
         let notes = Notes::new(text);
         let span = table.span();
+        // What the file names it names from where it is.
+        let dir = Path::new(file).parent().unwrap_or(Path::new(""));
         let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
         let now = Timestamp::from_nanos(now);
-        let mut config = read_config(Section::new("", span, table.into_inner(), &notes), now);
+        let mut config = read_config(Section::new("", span, table.into_inner(), &notes), dir, now);
         let (faults, warnings) = notes.into_faults();
         if !faults.is_empty() {
             return Err(Faults { file: file.to_owned(), faults });
@@ -243,6 +254,9 @@ impl Config {
                     noise: service.noise,
                     clock_slack: service.clock_slack,
                     release: service.release.clone(),
+                    descriptors: service.descriptor_set.as_ref().map(|set| Arc::clone(&set.all)),
+                    messages: service.messages.clone(),
+                    routes: service.routes.clone(),
                 })
                 .collect(),
             window: self.window,
@@ -302,7 +316,21 @@ impl Config {
             writeln!(out, "noise = {}", list(&noise))?;
             writeln!(out, "clock_slack_ms = {}", service.clock_slack.as_millis())?;
             release::write(out, &service.release)?;
+            let routes: Vec<String> = service.routes.iter().map(ToString::to_string).collect();
+            writeln!(out, "routes = {}", list(&routes))?;
+            if let Some(set) = &service.descriptor_set {
+                // Its content is in effect, not its name.
+                writeln!(out, "# BLAKE3 {}", set.digest)?;
+                writeln!(out, "descriptor_set = {}", quoted(&set.path.display().to_string()))?;
+            }
             release::write_shares(out, &service.mirror_shares)?;
+            for message in &service.messages {
+                writeln!(out, "\n[[service.message]]")?;
+                if let Some(endpoint) = &message.endpoint {
+                    writeln!(out, "endpoint = {}", quoted(&endpoint.to_string()))?;
+                }
+                writeln!(out, "response = {}", quoted(&message.response))?;
+            }
             for rule in &service.rules {
                 rule::write(out, rule)?;
             }
@@ -320,7 +348,7 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-fn read_config(mut top: Section<'_, '_>, now: Timestamp) -> Config {
+fn read_config(mut top: Section<'_, '_>, dir: &Path, now: Timestamp) -> Config {
     let mut config = Config::default();
     read_capture(top.table("capture", "[capture]"), &mut config);
     read_pairing(top.table("pairing", "[pairing]"), &mut config);
@@ -348,7 +376,7 @@ fn read_config(mut top: Section<'_, '_>, now: Timestamp) -> Config {
         top.note(&span, format!("more than {} services", u16::MAX));
     }
     for section in services {
-        read_service(section, &mut config.services, now);
+        read_service(section, dir, &mut config.services, now);
     }
     top.finish();
     config
@@ -420,7 +448,12 @@ fn read_pairing(mut section: Section<'_, '_>, config: &mut Config) {
     section.finish();
 }
 
-fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: Timestamp) {
+fn read_service(
+    mut section: Section<'_, '_>,
+    dir: &Path,
+    services: &mut Vec<Service>,
+    now: Timestamp,
+) {
     let span = section.span();
     if !section.has("name") {
         section.note(&span, "a [[service]] needs a name: name = \"…\"".into());
@@ -447,6 +480,8 @@ fn read_service(mut section: Section<'_, '_>, services: &mut Vec<Service>, now: 
         service.pair_by =
             pair_by.iter().filter_map(|text| section.parse("pair_by", text)).collect();
     }
+    service.routes = read_routes(&mut section);
+    (service.descriptor_set, service.messages) = descriptors::read(&mut section, dir);
     service.release = release::read(&mut section);
     service.mirror_shares = release::read_shares(&mut section);
     if let Some(noise) = section.strings("noise") {
@@ -506,6 +541,28 @@ pub(crate) fn clash(services: &[Service]) -> Option<String> {
         })?;
         Some(format!("'{}' is both {other} and {leg}", address.written))
     })
+}
+
+/// Reads `routes`: none of them twice, and none behind one that takes all it takes.
+fn read_routes(section: &mut Section<'_, '_>) -> Vec<Route> {
+    let written = section.strings("routes").unwrap_or_default();
+    let (mut routes, mut spans) = (Vec::new(), Vec::new());
+    for text in &written {
+        if let Some(route) = section.parse::<Route>("routes", text) {
+            routes.push(route);
+            spans.push(text.span());
+        }
+    }
+    for (at, before) in compare::unreached_routes(&routes) {
+        let (route, before) = (&routes[at], &routes[before]);
+        let message = if route == before {
+            format!("routes: '{route}' is named twice")
+        } else {
+            format!("routes: '{route}' is never reached: '{before}' before it takes the same")
+        };
+        section.note(&spans[at], message);
+    }
+    routes
 }
 
 fn read_addresses(section: &mut Section<'_, '_>, key: &'static str) -> Vec<Address> {
@@ -602,6 +659,25 @@ ignore = "body:/price"
         let again = Config::parse("effective.toml", &config.effective()).unwrap();
         assert_eq!(again.effective(), config.effective());
         assert_eq!(again.digest(), config.digest());
+    }
+
+    #[test]
+    fn routes_are_read_and_those_that_cannot_be_used_are_told() {
+        let with = |routes: &str| {
+            let text = GOOD.replace("mirror =", &format!("routes = [{routes}]\nmirror ="));
+            Config::parse("config.toml", &text)
+        };
+        let config = with(r#""/posts/{slug}", "GET /files/**""#).unwrap();
+        assert_eq!(config.policy().services[0].routes, config.services[0].routes);
+        assert!(config.effective().contains(r#"routes = ["/posts/{slug}", "GET /files/**"]"#));
+        let said = |routes: &str| with(routes).unwrap_err().to_string();
+        let bad = said(r#""posts""#);
+        assert!(bad.contains("config.toml:9: routes = 'posts': 'posts' is no path"), "{bad}");
+        let twice = said(r#""/a", "/a""#);
+        assert!(twice.contains("routes: '/a' is named twice"), "{twice}");
+        let hidden = said(r#""/a/**", "GET /a/b""#);
+        let expected = "routes: 'GET /a/b' is never reached: '/a/**' before it takes the same";
+        assert!(hidden.contains(expected), "{hidden}");
     }
 
     #[test]

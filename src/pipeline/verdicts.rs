@@ -29,7 +29,7 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
-    /// Goes on with what the store knows of noise.
+    /// Goes on with what the store knows of noise and of paths.
     pub(crate) fn new(
         config: &Config,
         policy: Arc<Policy>,
@@ -45,7 +45,10 @@ impl Verdicts {
         };
         let batcher = Batcher::new(this_run(config), Redactor::new(key, &names), Limits::default());
         let names: Vec<_> = policy.services.iter().map(|service| service.name.clone()).collect();
-        let judge = Judge::new(policy).learned(store.noise(&names)?);
+        let mut judge = Judge::new(policy).learned(store.noise(&names)?);
+        for template in store.templates(&names)? {
+            judge.know(&template);
+        }
         Ok(Self { judge, batcher, recorder: Recorder::start(store, patience)? })
     }
 
@@ -88,6 +91,7 @@ impl Verdicts {
             match judged {
                 Judged::Pair(comparison) => self.batcher.add(&comparison),
                 Judged::Noise(news) => self.batcher.add_noise(&news),
+                Judged::Template(template) => self.batcher.add_template(&template),
                 // It is in the accounts already, through the rollups.
                 Judged::Unpaired(_) => continue,
             }

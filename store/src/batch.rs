@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use capture::{Exchange, ServiceId, Timestamp};
 use compare::{
-    Change, Comparison, Divergence, EndpointRollup, Kind, NoiseCause, NoiseNews, PairId, Releases,
-    Rollup, SignatureId, Verdict,
+    Change, Comparison, Divergence, EndpointRollup, Kind, LearnedTemplate, NoiseCause, NoiseNews,
+    PairId, Releases, Rollup, SignatureId, Verdict,
 };
 
 use crate::block::{Block, Key, LegRow, MatchedPair};
@@ -74,6 +74,7 @@ pub struct Batch {
     pub(crate) signatures: BTreeMap<SignatureId, SignatureRow>,
     pub(crate) rollups: Vec<RollupRow>,
     pub(crate) noise: BTreeMap<SignatureId, NoiseRow>,
+    pub(crate) templates: Vec<LearnedTemplate>,
     text_bytes: usize,
 }
 
@@ -266,6 +267,14 @@ impl Batcher {
         self.batch.noise.insert(news.signature, row);
     }
 
+    /// Takes word of a path template that was learned. One that holds what is redacted is not kept:
+    /// it would stand for other names, and is learned anew after a restart.
+    pub fn add_template(&mut self, template: &LearnedTemplate) {
+        if *self.redactor.label(&template.template) == *template.template {
+            self.batch.templates.push(template.clone());
+        }
+    }
+
     /// Takes the capture's counters: absolute since the run began.
     pub fn set_agent(&mut self, counters: AgentCounters) {
         self.batch.agent = Some(counters);
@@ -402,6 +411,7 @@ impl Batch {
             signatures: BTreeMap::new(),
             rollups: Vec::new(),
             noise: BTreeMap::new(),
+            templates: Vec::new(),
             text_bytes: 0,
         }
     }
@@ -419,6 +429,7 @@ impl Batch {
         self.pairs() == 0
             && self.rollups.is_empty()
             && self.noise.is_empty()
+            && self.templates.is_empty()
             && self.agent.is_none()
     }
 

@@ -35,7 +35,7 @@ mod time;
 use std::sync::Arc;
 
 use capture::Timestamp;
-use compare::{NoiseNews, PairId, SignatureId};
+use compare::{LearnedTemplate, NoiseNews, PairId, SignatureId};
 
 pub use acknowledge::{Acknowledged, Acknowledgement};
 pub use batch::{Batch, Batcher, LeftOut};
@@ -100,6 +100,14 @@ pub trait Store: Send {
     ///
     /// As [`Store::report`].
     fn evidence(&self, query: &Query) -> Result<Vec<ServiceEvidence>, StoreError>;
+
+    /// The path templates that were learned, for a judge that goes on with them: of the services
+    /// that are named in `services`, by their place there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::report`].
+    fn templates(&self, services: &[Arc<str>]) -> Result<Vec<LearnedTemplate>, StoreError>;
 
     /// What is known of noise, for a judge that goes on with it: of the services that are named in
     /// `services`, by their place there. Endpoint and pattern are as redacted.

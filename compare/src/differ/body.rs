@@ -11,17 +11,18 @@ use super::echo::Echo;
 use super::findings::{Findings, Reason};
 use super::here::{Here, TextBudget};
 use super::place::Place;
-use super::{binary, charset, form, json, multipart, text};
+use super::{binary, charset, form, grpc, json, multipart, protobuf, text};
 use crate::{Change, Incomparable};
 
 /// Decoded bytes of one body. Larger ones are not compared ([`Incomparable::BodyOverCap`]).
-const DECODED_BYTES: u64 = 16 << 20;
+pub(super) const DECODED_BYTES: u64 = 16 << 20;
 
-/// Compares the bodies of two responses and adds to `findings`.
+/// Compares the bodies of two responses to a request for `path`, and adds to `findings`.
 ///
 /// # Errors
 /// Why they cannot be compared.
 pub(super) fn compare(
+    path: &[u8],
     primary: &Response,
     shadow: &Response,
     echo: &Echo<'_>,
@@ -65,6 +66,9 @@ pub(super) fn compare(
         }
         _ => return Err(Incomparable::Undecodable),
     };
+    if let Some(answers) = grpc::both(primary, shadow) {
+        return answers.compare(path, (&ours, &theirs), &mut here);
+    }
     if ours != theirs {
         contents(content(primary, &ours), content(shadow, &theirs), &mut here);
     }
@@ -87,7 +91,9 @@ pub(super) fn contents<'t>(
     }
     let format = media.0.map(Format::by_name);
     match format {
-        Some(Format::Binary) => return bytes(primary, shadow, here),
+        // In a part of a multipart body gRPC is not spoken.
+        Some(Format::Binary | Format::Grpc) => return bytes(primary, shadow, here),
+        Some(Format::Protobuf) => return protobuf::compare(primary, shadow, here),
         Some(Format::Multipart) => {
             if multipart::compare(primary, shadow, contents, here).is_err() {
                 bytes(primary, shadow, here);
@@ -159,7 +165,7 @@ fn content<'r>(response: &'r Response, bytes: &'r [u8]) -> Content<'r> {
 }
 
 /// The Content-Encoding; `None` for identity.
-fn coding(response: &Response) -> Option<Cow<'_, [u8]>> {
+pub(super) fn coding(response: &Response) -> Option<Cow<'_, [u8]>> {
     let mut fields = response.fields.get_all(b"content-encoding");
     let first = fields.next()?;
     let coding = match fields.next() {

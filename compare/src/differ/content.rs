@@ -1,5 +1,6 @@
 //! Contents, a body or a part of one, and what they are said to be.
 
+use super::framing::of_media_type;
 use super::parameters;
 
 /// Bytes, content coding removed, and what is said of them.
@@ -17,6 +18,9 @@ pub(super) enum Format {
     Form,
     Multipart,
     Text,
+    Protobuf,
+    /// Protobuf or other messages in frames.
+    Grpc,
     Binary,
 }
 
@@ -38,7 +42,9 @@ impl Format {
             let at = media.len().checked_sub(with.len());
             at.is_some_and(|at| media[at..].eq_ignore_ascii_case(with))
         };
-        if is(&[b"application/json", b"text/json"]) || ends(b"+json") {
+        if of_media_type(media).is_some() {
+            Self::Grpc
+        } else if is(&[b"application/json", b"text/json"]) || ends(b"+json") {
             Self::Json
         } else if is(&[b"application/x-www-form-urlencoded"]) {
             Self::Form
@@ -61,6 +67,14 @@ impl Format {
             ])
         {
             Self::Text
+        } else if is(&[
+            b"application/protobuf",
+            b"application/x-protobuf",
+            b"application/x-google-protobuf",
+            b"application/vnd.google.protobuf",
+        ]) || ends(b"+protobuf")
+        {
+            Self::Protobuf
         } else {
             Self::Binary
         }

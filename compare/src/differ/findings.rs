@@ -9,7 +9,8 @@ use capture::Timestamp;
 use crate::noise::{Quiet, Sieve, Told};
 use crate::signature::signature;
 use crate::{
-    Action, Change, Divergence, Kind, NoiseCause, Normaliser, Scope, ServicePolicy, Suppressed,
+    Action, Change, Descriptors, Divergence, Kind, NoiseCause, Normaliser, Scope, ServicePolicy,
+    Suppressed,
 };
 
 use super::bare::{bare, plain};
@@ -46,6 +47,10 @@ pub(super) enum Reason {
     Timestamp,
     /// Each value is what its own request carries.
     RequestId,
+    /// A protobuf message that no descriptor set describes was compared as bytes.
+    ProtobufUndescribed,
+    /// What is said to be protobuf and is none was compared as bytes.
+    ProtobufUndecodable,
 }
 
 /// The names that reasons other than configured rules are counted under.
@@ -63,6 +68,8 @@ pub(super) struct ReasonNames {
     noise: [Arc<str>; NoiseCause::ALL.len()],
     timestamp: Arc<str>,
     request_id: Arc<str>,
+    protobuf_undescribed: Arc<str>,
+    protobuf_undecodable: Arc<str>,
 }
 
 impl Default for ReasonNames {
@@ -81,6 +88,8 @@ impl Default for ReasonNames {
             }),
             timestamp: "class:timestamp".into(),
             request_id: "class:own-request-id".into(),
+            protobuf_undescribed: "note:protobuf-undescribed".into(),
+            protobuf_undecodable: "note:protobuf-undecodable".into(),
         }
     }
 }
@@ -159,6 +168,17 @@ impl<'p> Findings<'p> {
     /// The same, where each difference that no rule explains is held against what is noise.
     pub(super) fn sieved(self, sieve: Option<Sieve<'p>>) -> Self {
         Self { sieve, ..self }
+    }
+
+    /// What the service's protobuf messages mean.
+    pub(super) fn descriptors(&self) -> Option<&'p Descriptors> {
+        self.policy.descriptors.as_deref()
+    }
+
+    /// The protobuf message that answers here, as configured.
+    pub(super) fn response_message(&self) -> Option<&'p str> {
+        let rule = self.policy.messages.iter().find(|rule| rule.holds_for(self.endpoint))?;
+        Some(&rule.response)
     }
 
     /// The first rule that explains this change of the status.
@@ -406,6 +426,8 @@ impl<'p> Findings<'p> {
             Reason::Noise(cause) => &names.noise[cause as usize],
             Reason::Timestamp => &names.timestamp,
             Reason::RequestId => &names.request_id,
+            Reason::ProtobufUndescribed => &names.protobuf_undescribed,
+            Reason::ProtobufUndecodable => &names.protobuf_undecodable,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! In this order, the first that applies:
 //! 1. an exchange that is not whole is not judged;
 //! 2. nor is a pair whose requests differ in target or body: the answers would differ rightly;
-//! 3. where the statuses differ, that is the finding, and nothing else is looked at: the fields
+//! 3. where the statuses differ, HTTP's or gRPC's, that is the finding, and nothing else is looked at: the fields
 //!    and the body of an error are its consequences; where a rule explains it, only answers of one
 //!    class that both have content are looked into;
 //! 4. headers, trailers and body are compared, each difference held against the rules and against
@@ -17,6 +17,8 @@ mod content;
 mod echo;
 mod findings;
 mod form;
+mod framing;
+pub(crate) mod grpc;
 mod header;
 mod here;
 pub(crate) mod json;
@@ -27,6 +29,7 @@ mod observe;
 mod parameters;
 mod place;
 mod prefix;
+mod protobuf;
 mod scan;
 mod skip;
 mod stored;
@@ -35,11 +38,13 @@ mod words;
 
 use capture::{Evidence, Exchange, Request, Response};
 
+use crate::key::path;
 use crate::noise::{Noise, Shelf, Side, Sort};
 use crate::pairing::asks_the_same;
 use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
 use echo::Echo;
 use findings::{Findings, Reason, ReasonNames};
+pub(crate) use grpc::answer_is_error;
 pub use stored::{Explained, StoredDivergence};
 
 /// Compares pairs.
@@ -95,7 +100,8 @@ impl Differ {
             Findings::new(policy, endpoint, primary.timing.start(), &mut self.reasons)
                 .sieved(sieve);
         let echo = Echo::new(policy.mirror, requests.0, requests.1);
-        if let Err(reason) = answers(responses.0, responses.1, &echo, &mut findings) {
+        let path = path(requests.0.target());
+        if let Err(reason) = answers(path, responses.0, responses.1, &echo, &mut findings) {
             return incomparable(reason, request_bodies_equal);
         }
         if responses.0.status == responses.1.status {
@@ -133,6 +139,7 @@ fn incomparable(reason: Incomparable, request_bodies_equal: bool) -> Found {
 }
 
 fn answers(
+    path: &[u8],
     primary: &Response,
     shadow: &Response,
     echo: &Echo<'_>,
@@ -151,9 +158,15 @@ fn answers(
             return Ok(());
         }
     }
-    header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
-    header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);
-    body::compare(primary, shadow, echo, findings)
+    match grpc::both(primary, shadow) {
+        Some(grpc) if grpc.statuses_differ(findings) => return Ok(()),
+        Some(grpc) => grpc.compare_fields(echo, findings),
+        None => {
+            header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
+            header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);
+        }
+    }
+    body::compare(path, primary, shadow, echo, findings)
 }
 
 /// Whether answers with two statuses can be expected to have the same fields and body: both are of

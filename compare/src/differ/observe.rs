@@ -9,6 +9,7 @@ use twox_hash::XxHash3_128;
 use super::echo::Echo;
 use super::findings::Findings;
 use super::{Differ, answers};
+use crate::key::path;
 use crate::noise::{Answer, Side, Sort, request_digest};
 use crate::{Mirror, NoiseLayer, NoiseNews, ServicePolicy};
 
@@ -127,7 +128,8 @@ impl Differ {
         let sieve = self.noise.sieve(policy, service, endpoint, sort, (primary, other));
         let mut findings =
             Findings::new(policy, endpoint, primary.start, &mut self.reasons).sieved(sieve);
-        if answers(ours, theirs, &echo, &mut findings).is_ok() {
+        let path = path(primary.request.target());
+        if answers(path, ours, theirs, &echo, &mut findings).is_ok() {
             findings.conclude();
         }
     }

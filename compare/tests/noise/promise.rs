@@ -52,7 +52,7 @@ fn history(seed: u64, pairs: usize) -> (Vec<String>, Vec<NoiseNews>) {
                     all.push(format!("{told:?}"));
                     news.push(*told);
                 }
-                Judged::Unpaired(_) => {}
+                Judged::Template(_) | Judged::Unpaired(_) => {}
             }
         }
     }

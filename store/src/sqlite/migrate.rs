@@ -80,6 +80,14 @@ CREATE TABLE noise (
     memory TEXT NOT NULL
 );
 
+CREATE TABLE template (
+    service INTEGER NOT NULL,
+    template TEXT NOT NULL,
+    takes TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (service, template, takes)
+) WITHOUT ROWID;
+
 CREATE TABLE acknowledged (
     signature INTEGER PRIMARY KEY,
     reason TEXT NOT NULL,

@@ -24,6 +24,7 @@ mod read;
 mod row;
 mod schema;
 mod signatures;
+mod template;
 mod write;
 
 use std::fs::File;
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use capture::Timestamp;
-use compare::{NoiseNews, PairId, SignatureId};
+use compare::{LearnedTemplate, NoiseNews, PairId, SignatureId};
 use rusqlite::Connection;
 
 use crate::{
@@ -129,6 +130,10 @@ impl Store for SqliteStore {
 
     fn evidence(&self, query: &Query) -> Result<Vec<ServiceEvidence>, StoreError> {
         evidence::evidence(self, query)
+    }
+
+    fn templates(&self, services: &[Arc<str>]) -> Result<Vec<LearnedTemplate>, StoreError> {
+        read::in_one_state(self, |connection| template::all(connection, services))
     }
 
     fn noise(&self, services: &[Arc<str>]) -> Result<Vec<NoiseNews>, StoreError> {

@@ -135,6 +135,15 @@ CREATE TABLE noise (
     memory TEXT NOT NULL
 );
 
+-- Path templates that were learned: which names at a place are one of many.
+CREATE TABLE template (
+    service INTEGER NOT NULL,
+    template TEXT NOT NULL,
+    takes TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    PRIMARY KEY (service, template, takes)
+) WITHOUT ROWID;
+
 -- Signatures that are expected, and left out of the verdict.
 CREATE TABLE acknowledged (
     signature INTEGER PRIMARY KEY,

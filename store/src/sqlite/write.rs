@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use capture::{Leg, ServiceId, Timestamp};
-use compare::{NoiseCause, Outcome, Verdict};
+use compare::{LearnedTemplate, NoiseCause, Outcome, Verdict};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use rusqlite::types::Value;
@@ -28,6 +28,7 @@ pub(super) fn batch(
     writer.judged(&mut written)?;
     writer.signatures()?;
     writer.noise()?;
+    writer.templates()?;
     for rollup in &batch.rollups {
         writer.rollup(rollup)?;
         written.rollups += 1;
@@ -229,6 +230,18 @@ impl<'a> Writer<'a> {
                 at(row.at),
                 row.memory,
             ])?;
+        }
+        Ok(())
+    }
+
+    fn templates(&self) -> Result<(), rusqlite::Error> {
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT OR IGNORE INTO template (service, template, takes, since)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?;
+        for LearnedTemplate { service, template, takes, since } in &self.batch.templates {
+            let Some(service) = self.services.get(service) else { continue };
+            insert.execute(params![service, template, takes.to_string(), at(*since)])?;
         }
         Ok(())
     }

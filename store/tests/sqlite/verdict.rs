@@ -6,7 +6,8 @@ use crate::traffic::*;
 use capture::{Leg, ServiceId, Timestamp};
 use compare::gate::ErrorTable;
 use compare::{
-    Change, Comparison, EndpointRollup, Kind, NoiseCause, NoiseNews, Outcome, Rollup, SignatureId,
+    Change, Comparison, EndpointRollup, Kind, LearnedTemplate, NoiseCause, NoiseNews, Outcome,
+    Rollup, SignatureId, Takes,
 };
 use store::{
     Acknowledged, Acknowledgement, AgentCounters, Query, ReleaseQuery, ServiceEvidence,
@@ -241,4 +242,32 @@ fn acknowledgements_are_written_beside_the_daemon() {
     daemon.write(&batcher.take()).unwrap();
     assert_eq!(pairs(&daemon, None), (11, 2, 3));
     assert!(SqliteStore::open_beside(&folder.path().join("no.db")).is_err());
+}
+
+#[test]
+fn templates_come_back_and_none_that_is_redacted() {
+    let (_folder, mut store) = file();
+    let template = |service, template: &str, ms| LearnedTemplate {
+        service: ServiceId(service),
+        template: template.into(),
+        takes: Takes::Slugs,
+        since: at(ms),
+    };
+    let learned = [
+        template(0, "GET /posts/{slug}", 7),
+        template(1, "GET /img/{slug}.png", 3),
+        template(0, "GET /mail/bob@example.com/{slug}", 5),
+    ];
+    let mut batcher = batcher();
+    for template in &learned {
+        batcher.add_template(template);
+    }
+    let batch = batcher.take();
+    assert!(!batch.is_empty());
+    store.write(&batch).unwrap();
+    store.write(&batch).unwrap();
+    let back = |services: &[Arc<str>]| store.templates(services).unwrap();
+    let renumbered = LearnedTemplate { service: ServiceId(0), ..learned[1].clone() };
+    assert_eq!(back(&["idle".into(), "new".into()]), [renumbered]);
+    assert_eq!(back(&["shop".into(), "idle".into()]), [learned[1].clone(), learned[0].clone()]);
 }
