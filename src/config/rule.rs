@@ -295,6 +295,8 @@ until = "2027-01-31T09:00:00Z"
     fn the_example_shows_every_action() {
         let uncommented: String = include_str!("../../systemd/config.toml")
             .lines()
+            // What comes after it needs a descriptor set.
+            .take_while(|line| !line.starts_with("# Which protobuf"))
             .map(|line| match line.strip_prefix('#') {
                 Some(key) if key.starts_with("[[") => format!("{key}\n"),
                 Some(key) if key.contains(" = ") && !key.starts_with(' ') => format!("{key}\n"),
