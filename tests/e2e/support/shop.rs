@@ -117,7 +117,7 @@ pub(crate) fn differences(method: &Method, path: &str) -> Vec<Difference> {
     }
     let (numbers, price, tags) = match kind {
         "rpc" if differs_in_price(number) => {
-            return vec![Difference { kind: "trailer", path: "grpc-status", change: "value" }];
+            return vec![Difference { kind: "status", path: "grpc", change: "value" }];
         }
         "rpc" | "echo" | "nocontent" | "fail" => return Vec::new(),
         "gz" => (number..number + 9, "/*/price", "/*/tags"),
