@@ -309,7 +309,7 @@ impl<'p> Findings<'p> {
         is_place: bool,
     ) {
         let mut change = change;
-        let mut place = None;
+        let (mut place, mut known) = (None, None);
         if let Some(sieve) = &mut self.sieve {
             // One value may be written in several ways: what is learned is of the value.
             let plain = (primary.map(plain), shadow.map(plain));
@@ -326,6 +326,7 @@ impl<'p> Findings<'p> {
             {
                 let (_, pattern) = place.insert(path());
                 told = sieve.by_place(kind, pattern, change, primary, shadow);
+                known = sieve.signature().zip(Some(change));
             }
             match told {
                 Told::Quiet(quiet) => return self.reasons.push(Reason::from(quiet)),
@@ -345,8 +346,11 @@ impl<'p> Findings<'p> {
             return;
         }
         let (path, pattern) = place.unwrap_or_else(path);
+        let known = known.filter(|&(_, of)| of == change).map(|(known, _)| known);
+        let signature = known
+            .unwrap_or_else(|| signature(&self.policy.name, self.endpoint, kind, &pattern, change));
         self.divergences.push(Divergence {
-            signature: signature(&self.policy.name, self.endpoint, kind, &pattern, change),
+            signature,
             kind,
             path,
             pattern,

@@ -87,7 +87,7 @@ impl<'t, 'p, 'e> Here<'_, 't, 'p, 'e> {
         match reason.or_else(|| is_echo().then_some(Reason::Mirror)) {
             Some(reason) => self.findings.suppress(reason),
             None => {
-                let path = || (self.place.pointer(), self.place.pattern());
+                let path = || self.place.pointer_and_pattern();
                 self.findings.diverge(Kind::Body, path, change, primary, shadow);
             }
         }

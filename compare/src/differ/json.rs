@@ -10,9 +10,9 @@
 //! becomes of arrays that are not alike in their places is said in [`arrays`].
 //!
 //! What both begin with is read for its structure alone ([`super::skip`]): the walk begins at the
-//! member or element in which they differ first. From there on both texts are checked to their
-//! ends: if either is no JSON, nothing of what was found holds, and the caller says so
-//! ([`fault::find`]).
+//! member or element in which they differ first. From there on both texts are checked: if either is
+//! no JSON, nothing of what was found holds, and the caller says so ([`fault::find`]). What both end
+//! with is again read for its structure, where no array is open.
 //!
 //! Work is linear in the texts where members and elements are in the same order, and bounded in any
 //! case: what is nested in reordered objects and arrays is read again for each of them, until
@@ -35,9 +35,9 @@ use super::echo::Echo;
 use super::findings::{Findings, Reason};
 use super::number::same_number;
 use super::place::{Place, Step};
-use super::prefix::common_prefix;
+use super::prefix::{common_prefix, common_suffix};
 use super::scan::{DEPTH, NotJson, RawString, Scanner, Type};
-use super::skip::{Frame, FrameKind, open_after};
+use super::skip::{Frame, FrameKind, closes, open_after};
 use crate::{Change, Kind};
 use arrays::Elements;
 
@@ -98,6 +98,10 @@ fn compare_skipping<'t>(
         work_limit: WORK_FACTOR * bytes + SMALL_WORK_BYTES.min(SMALL_WORK_FACTOR * bytes),
         shallow: false,
         unresolved: false,
+        base: place.0.len(),
+        tail: common_suffix(&primary[same..], &shadow[same..]),
+        in_step: true,
+        finished: false,
         echo,
         findings,
     };
@@ -138,6 +142,14 @@ struct Walk<'t, 'f, 'p, 'e> {
     shallow: bool,
     /// Whether there was such an array.
     unresolved: bool,
+    /// Steps of the place that the texts are at.
+    base: usize,
+    /// Bytes that both end with.
+    tail: usize,
+    /// Whether both sides go on to their ends, and nothing is read again.
+    in_step: bool,
+    /// Whether what is left is known to be the same.
+    finished: bool,
     echo: &'f Echo<'e>,
     findings: &'f mut Findings<'p>,
 }
@@ -191,6 +203,7 @@ impl<'t> Walk<'t, '_, '_, '_> {
         }
         self.place.0.pop();
         match before {
+            None if self.finished => Ok(()),
             None => {
                 let more = self.next(b'}')?;
                 self.members(depth, more)
@@ -295,6 +308,9 @@ impl<'t> Walk<'t, '_, '_, '_> {
     /// any left.
     fn members(&mut self, depth: usize, mut more: (bool, bool)) -> Result<(), NotJson> {
         while more == (true, true) {
+            if self.rest_is_same() {
+                return Ok(());
+            }
             let starts = (self.primary.at, self.shadow.at);
             let name = self.primary.string()?;
             if !self.follow(starts.0) {
@@ -309,6 +325,9 @@ impl<'t> Walk<'t, '_, '_, '_> {
             self.place.0.push(Step::Member(name.unescaped()));
             self.value(depth + 1)?;
             self.place.0.pop();
+            if self.finished {
+                return Ok(());
+            }
             more = self.next(b'}')?;
         }
         if more != (false, false) {
@@ -322,8 +341,31 @@ impl<'t> Walk<'t, '_, '_, '_> {
         self.reordered_rest(depth, (true, true))
     }
 
+    /// Whether both are the same from here, before a member of an object in no array, to their ends,
+    /// and close what is open: then both go there.
+    fn rest_is_same(&mut self) -> bool {
+        let left = self.primary.text.len() - self.primary.at;
+        if left > self.tail || left != self.shadow.text.len() - self.shadow.at || !self.in_step {
+            return false;
+        }
+        // Of an array all elements are counted.
+        let levels = &self.place.0[self.base..];
+        if levels.iter().any(|step| matches!(step, Step::Element(_))) {
+            return false;
+        }
+        let open = std::iter::repeat_n(FrameKind::Object, levels.len() + 1);
+        if !closes(&self.primary.text[self.primary.at..], open) {
+            self.tail = 0;
+            return false;
+        }
+        (self.primary.at, self.shadow.at) = (self.primary.text.len(), self.shadow.text.len());
+        self.finished = true;
+        true
+    }
+
     /// As above, where `more` says which of the objects has members left.
     fn reordered_rest(&mut self, depth: usize, more: (bool, bool)) -> Result<(), NotJson> {
+        let in_step = std::mem::replace(&mut self.in_step, false);
         let primaries = members(&mut self.primary, depth, more.0)?;
         let shadows = members(&mut self.shadow, depth, more.1)?;
         let ends = (self.primary.at, self.shadow.at);
@@ -357,6 +399,7 @@ impl<'t> Walk<'t, '_, '_, '_> {
             self.place.0.pop();
         }
         (self.primary.at, self.shadow.at) = ends;
+        self.in_step = in_step;
         self.realign();
         Ok(())
     }
@@ -393,7 +436,7 @@ impl<'t> Walk<'t, '_, '_, '_> {
             Some(reason) => self.findings.suppress(reason),
             None => {
                 let place = &self.place;
-                let path = || (place.pointer(), place.pattern());
+                let path = || place.pointer_and_pattern();
                 self.findings.diverge(Kind::Body, path, change, primary, shadow);
             }
         }

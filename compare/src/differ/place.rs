@@ -9,6 +9,9 @@ use crate::rule::Level;
 /// Bytes of a path that is reported.
 pub(super) const PATH_BYTES: usize = 512;
 
+/// Bytes that most paths have room in.
+const PATH_ROOM: usize = 64;
+
 /// One level on the way to a value.
 #[derive(Clone, Debug)]
 pub(super) enum Step<'t> {
@@ -50,6 +53,14 @@ impl Place<'_> {
         self.written(PATH_BYTES, write_star).into()
     }
 
+    /// Both, which are mostly the same.
+    pub(super) fn pointer_and_pattern(&self) -> (Box<str>, Box<str>) {
+        let pointer = self.pointer();
+        let has_element = self.0.iter().any(|step| matches!(step, Step::Element(_)));
+        let pattern = if has_element { self.pattern() } else { pointer.clone() };
+        (pointer, pattern)
+    }
+
     /// A line of the text here: `line 3` of the whole, `/part/line 3` of a part. 512 bytes at most.
     pub(super) fn line(&self, number: usize) -> Box<str> {
         self.with_line(write_index, &format!("line {number}"))
@@ -89,7 +100,7 @@ impl Place<'_> {
     }
 
     fn written(&self, bytes: usize, element: impl Fn(&mut String, usize)) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(PATH_ROOM);
         for step in &self.0 {
             out.push('/');
             match step {
@@ -97,11 +108,14 @@ impl Place<'_> {
                 Step::Member(name) => {
                     // A name longer than the path may be is cut before it is copied.
                     let name = &name[..name.len().min(PATH_BYTES)];
-                    for c in String::from_utf8_lossy(name).chars() {
-                        match c {
-                            '~' => out.push_str("~0"),
-                            '/' => out.push_str("~1"),
-                            c => out.push(c),
+                    match std::str::from_utf8(name) {
+                        Ok(name) if memchr::memchr2(b'~', b'/', name.as_bytes()).is_none() => {
+                            out.push_str(name);
+                        }
+                        _ => {
+                            let name = String::from_utf8_lossy(name);
+                            // RFC 6901 §3.
+                            out.push_str(&name.replace('~', "~0").replace('/', "~1"));
                         }
                     }
                 }

@@ -1,4 +1,4 @@
-//! How far two byte strings are the same.
+//! How far two byte strings are the same, from their beginnings and from their ends.
 
 /// Length of the longest common prefix.
 pub(super) fn common_prefix(one: &[u8], other: &[u8]) -> usize {
@@ -7,6 +7,19 @@ pub(super) fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     let same = blocks::<64>(one, other);
     let same = same + blocks::<8>(&one[same..], &other[same..]);
     let rest = one[same..].iter().zip(&other[same..]);
+    same + rest.take_while(|(one, other)| one == other).count()
+}
+
+/// Length of the longest common suffix.
+pub(super) fn common_suffix(one: &[u8], other: &[u8]) -> usize {
+    let len = one.len().min(other.len());
+    let (one, other) = (&one[one.len() - len..], &other[other.len() - len..]);
+    let blocks = one.as_rchunks::<32>().1.iter().zip(other.as_rchunks::<32>().1).rev();
+    let differing = |one: &[u8; 32], other: &[u8; 32]| {
+        one.iter().zip(other).fold(0, |bits, (one, other)| bits | (one ^ other))
+    };
+    let same = blocks.take_while(|(one, other)| differing(one, other) == 0).count() * 32;
+    let rest = one[..len - same].iter().rev().zip(other[..len - same].iter().rev());
     same + rest.take_while(|(one, other)| one == other).count()
 }
 
@@ -35,6 +48,8 @@ mod tests {
             let (one, other) = ([&shared[..], &one].concat(), [&shared[..], &other].concat());
             let bytewise = one.iter().zip(&other).take_while(|(a, b)| a == b).count();
             prop_assert_eq!(common_prefix(&one, &other), bytewise);
+            let backwards = |bytes: &[u8]| bytes.iter().rev().copied().collect::<Vec<_>>();
+            prop_assert_eq!(common_suffix(&backwards(&one), &backwards(&other)), bytewise);
         }
     }
 }

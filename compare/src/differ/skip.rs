@@ -1,4 +1,4 @@
-//! What both texts of a comparison begin with, read for its structure alone.
+//! What both texts of a comparison begin and end with, read for its structure alone.
 //!
 //! Where two JSON texts differ first is found by comparing bytes. To say where that is, one of them
 //! is read up to there: which objects and arrays are open, and which member or element of each.
@@ -73,6 +73,44 @@ pub(super) fn open_after(text: &[u8], len: usize) -> Option<Vec<Frame>> {
         frames.pop();
     }
     (!frames.is_empty()).then_some(frames)
+}
+
+/// Whether what is open, the outermost first, is closed in `text` as it was opened, with nothing
+/// behind it. `text` begins before a member or an element; each comma and colon has one behind it.
+pub(super) fn closes(text: &[u8], open: impl Iterator<Item = FrameKind>) -> bool {
+    let mut open: Vec<FrameKind> = open.collect();
+    let mut at = 0;
+    // Whether a member, an element or a value has to come, and whether one is there.
+    let (mut is_due, mut is_there) = (true, false);
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        match CLASS[byte as usize] {
+            Class::Passed => is_there |= byte > b' ',
+            Class::Comma | Class::Colon if !is_there => return false,
+            Class::Comma | Class::Colon => (is_due, is_there) = (true, false),
+            Class::Quote => match string_end(text, at) {
+                Some(end) => (at, is_there) = (end, true),
+                None => return false,
+            },
+            Class::Open if open.len() == DEPTH => return false,
+            Class::Open => {
+                open.push(if byte == b'{' { FrameKind::Object } else { FrameKind::Array });
+                (is_due, is_there) = (false, false);
+            }
+            Class::Close if is_due && !is_there => return false,
+            Class::Close => {
+                (is_due, is_there) = (false, true);
+                let kind = if byte == b'}' { FrameKind::Object } else { FrameKind::Array };
+                if open.pop() != Some(kind) {
+                    return false;
+                }
+                if open.is_empty() {
+                    return text[at..].iter().all(|b| b" \t\n\r".contains(b));
+                }
+            }
+        }
+    }
+    false
 }
 
 /// Behind the quote that ends the string whose inside begins at `at`.
@@ -169,6 +207,30 @@ mod tests {
     fn brackets_commas_and_quotes_inside_strings_are_no_structure() {
         let text = r#"{"a\"]":"{[,:\\","b":"x\"#;
         assert_eq!(open(text), Some(vec![('{', 17, 1, Some(21))]));
+    }
+
+    #[test]
+    fn what_is_open_closes_once_and_in_turn() {
+        let kind = |bracket| if bracket == '{' { FrameKind::Object } else { FrameKind::Array };
+        let is_closed = |open: &str, text: &str| closes(text.as_bytes(), open.chars().map(kind));
+        assert!(is_closed("{[", r#"1,"]}",{"a":[]}]} "#));
+        assert!(is_closed("{", "1}\n"));
+        for (open, text) in [
+            ("{", ""),
+            ("{", "}"),
+            ("{", "1]"),
+            ("{[", "1]"),
+            ("{", "1}}"),
+            ("{", "1},1"),
+            ("{", r#""}"#),
+            ("{", r#""a":1,}"#),
+            ("{", r#""a":}"#),
+            ("{", r#""a":1,,"b":1}"#),
+            ("{", ",1}"),
+        ] {
+            assert!(!is_closed(open, text), "{open} {text}");
+        }
+        assert!(!is_closed("{", &"[".repeat(DEPTH)));
     }
 
     #[test]

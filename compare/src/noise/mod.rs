@@ -108,6 +108,8 @@ pub(crate) struct Noise {
     /// Places that differ in the comparison at hand.
     seen: Vec<u64>,
     scratch: Vec<u8>,
+    /// Signature of the place that was asked about last.
+    asked: Option<SignatureId>,
     /// Comparisons so far.
     comparisons: u64,
     /// Start of the last of them.
@@ -168,6 +170,7 @@ impl Noise {
             primary,
             other,
             asked: 0,
+            signature: None,
             trimmed: Cell::new(false),
             carried: OnceCell::new(),
         })
@@ -299,7 +302,9 @@ impl Noise {
     ) -> Told {
         let key = self.place(endpoint, kind, pattern, change);
         self.seen.push(key);
+        self.asked = None;
         let Some(place) = self.places.get_mut(&key) else { return Told::Report };
+        self.asked = Some(place.signature);
         let known = &mut place.known;
         if change == Change::Format {
             let seldom = known.is_seldom(self.endpoints[endpoint as usize].compared);

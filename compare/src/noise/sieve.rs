@@ -17,7 +17,7 @@ use super::shape::{is_random, same_kind};
 use super::shelf::Answer;
 use super::stamp::{Stamp, stamp};
 use super::{EndpointSlot, Noise};
-use crate::{Change, Kind, NoiseCause, NoiseLayer, NoiseLayers};
+use crate::{Change, Kind, NoiseCause, NoiseLayer, NoiseLayers, SignatureId};
 
 /// Bytes of a value that are looked at for points in time.
 const READ_BYTES: usize = 1_024;
@@ -132,6 +132,8 @@ pub(crate) struct Sieve<'p> {
     pub(super) primary: Side<'p>,
     pub(super) other: Side<'p>,
     pub(super) asked: usize,
+    /// Of the place that was asked about last, where it is one of those that are reported.
+    pub(super) signature: Option<SignatureId>,
     /// Whether two points in time had other numbers of digits.
     pub(super) trimmed: Cell<bool>,
     /// Values of header fields that are not the same in both requests.
@@ -142,6 +144,12 @@ impl Sieve<'_> {
     /// Whether this is to learn only.
     pub(crate) fn is_to_learn(&self) -> bool {
         self.sort != Sort::Legs
+    }
+
+    /// The signature of the place that was asked about last, if it is known: it costs more than all
+    /// else to work out.
+    pub(crate) fn signature(&self) -> Option<SignatureId> {
+        self.signature
     }
 
     /// How many differences were noted, to go back to.
@@ -182,13 +190,16 @@ impl Sieve<'_> {
         other: Option<&[u8]>,
     ) -> Told {
         self.asked += 1;
+        self.signature = None;
         let Some(endpoint) = self.endpoint else { return Told::Report };
         // Ours: an error is never noise. Whether there are more is for the gate's error test.
         if kind == Kind::Status {
             return Told::Report;
         }
         if change != Change::Text {
-            return self.ask(endpoint, (kind, pattern, change), primary, other);
+            let told = self.ask(endpoint, (kind, pattern, change), primary, other);
+            self.signature = self.noise.asked;
+            return told;
         }
         if let (Some(ours), Some(theirs)) = (primary, other)
             && count_lines(ours) == count_lines(theirs)

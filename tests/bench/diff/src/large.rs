@@ -38,7 +38,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Name, whether it is a plain pair of 1 MB, and the texts.
 fn pairs() -> Vec<(&'static str, bool, String, String)> {
-    let items: Vec<Value> = documents::generate(900, 7)
+    let items: Vec<Value> = documents::generate(1_180, 7)
         .iter()
         .filter_map(|pair| serde_json::from_str(&pair.primary).ok())
         .collect();
