@@ -1,11 +1,11 @@
-//! The status of a gRPC answer: where it is said, and what it means.
+//! The status of a gRPC answer: where it is said, and what it means to servers and proxies.
 //!
 //! What else an answer says of its status (`grpc-message`, details) is compared by
 //! `differ::grpc`, which also finds the trailers that gRPC-Web has in its body.
 
 use std::borrow::Cow;
 
-use capture::Fields;
+use capture::{Fields, Response};
 
 /// The field that says it.
 pub(crate) const FIELD: &[u8] = b"grpc-status";
@@ -38,10 +38,25 @@ const NAMES: [&str; 17] = [
 /// OpenTelemetry's semantic conventions count as errors of a server.
 const ERRORS: [usize; 6] = [2, 4, 12, 13, 14, 15];
 
+/// CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL and UNAVAILABLE: those that Envoy can
+/// be told to try again after (x-envoy-retry-grpc-on).
+const TRIED_AGAIN: [usize; 5] = [1, 4, 8, 13, 14];
+
 /// The status as sent in these trailers, or in the header where there is nothing else
 /// (PROTOCOL-HTTP2.md: Trailers-Only).
 pub(crate) fn sent<'f>(header: &'f Fields, trailers: &'f Fields) -> Option<&'f [u8]> {
     trailers.get(FIELD).or_else(|| header.get(FIELD)).map(<[u8]>::trim_ascii)
+}
+
+/// Whether a proxy may have given this answer up and tried again. Envoy asks the header alone; a
+/// status after messages is taken too (ours: waiting for a retry that does not come costs nothing
+/// but time). Trailers in the body of gRPC-Web are not looked for: no proxy that tries again reads
+/// them.
+pub(crate) fn is_tried_again(response: &Response) -> bool {
+    sent(&response.fields, &response.trailers)
+        .and_then(code)
+        .is_some_and(|code| TRIED_AGAIN.contains(&code))
+        && is_grpc(response)
 }
 
 /// A status as sent and by name: `13 INTERNAL`; as sent where it has no name.
@@ -59,6 +74,13 @@ pub(crate) fn is_error(status: &[u8]) -> bool {
 
 fn code(status: &[u8]) -> Option<usize> {
     std::str::from_utf8(status).ok()?.parse().ok()
+}
+
+/// PROTOCOL-HTTP2.md: the media type of gRPC, of any message format, begins so.
+fn is_grpc(response: &Response) -> bool {
+    const BEGINS: &[u8] = b"application/grpc";
+    let kind = response.fields.get(b"content-type").and_then(|kind| kind.get(..BEGINS.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(BEGINS))
 }
 
 #[cfg(test)]
