@@ -1,6 +1,6 @@
 //! Envoy as it would stand on an edge host: one listener, a primary and a mirrored cluster.
 //!
-//! Routes: `/api/v1` copies every request to the shadow, `/api/v2` one half, `/api/v3` none.
+//! Routes: `/api/v1` and gRPC copy every request to the shadow, `/api/v2` one half, `/api/v3` none.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -189,6 +189,7 @@ fn bootstrap(scene: &Scene) -> Value {
                                 route("/api/v1/", Some(100)),
                                 route("/api/v2/", Some(50)),
                                 route("/api/v3/", None),
+                                route("/shop.Shop/", Some(100)),
                             ]
                         }] },
                         "http_filters": [{
