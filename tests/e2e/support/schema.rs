@@ -15,7 +15,7 @@ pub(crate) struct Schema {
 
 /// The only file that there is.
 #[derive(Debug)]
-struct Source(&'static str);
+struct Source(String);
 
 /// Its name.
 const FILE: &str = "shop.proto";
@@ -23,7 +23,7 @@ const FILE: &str = "shop.proto";
 impl FileResolver for Source {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match name {
-            FILE => File::from_source(FILE, self.0),
+            FILE => File::from_source(FILE, &self.0),
             _ => Err(protox::Error::file_not_found(name)),
         }
     }
@@ -31,8 +31,8 @@ impl FileResolver for Source {
 
 impl Schema {
     /// What the `.proto` file `source` describes.
-    pub(crate) fn new(source: &'static str) -> Self {
-        let mut compiler = Compiler::with_file_resolver(Source(source));
+    pub(crate) fn new(source: &str) -> Self {
+        let mut compiler = Compiler::with_file_resolver(Source(source.to_owned()));
         compiler.open_file(FILE).expect("the source is protobuf's language");
         let set = compiler.encode_file_descriptor_set();
         let pool = DescriptorPool::decode(&set[..]).expect("a descriptor set was made");
