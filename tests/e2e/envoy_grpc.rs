@@ -46,9 +46,12 @@ fn what_a_grpc_service_gets_wrong_is_found_where_it_is_and_nothing_else() {
     let report = &finished.report;
 
     let all = asks.len() as u64;
-    for leg in ["primary", "shadow"] {
-        assert_eq!(report::outcomes(report, leg), BTreeMap::from([("compared".into(), all)]));
-    }
+    let retried = 2 * TURNS;
+    assert_eq!(
+        report::outcomes(report, "primary"),
+        BTreeMap::from([("compared".into(), all), ("retried".into(), retried)])
+    );
+    assert_eq!(report::outcomes(report, "shadow"), BTreeMap::from([("compared".into(), all)]));
     let mut signatures = BTreeMap::new();
     for path in [GET, WATCH] {
         for (kind, place, change) in expected(path) {
@@ -64,13 +67,13 @@ fn what_a_grpc_service_gets_wrong_is_found_where_it_is_and_nothing_else() {
         }
     }
     assert_eq!(report::signatures(report), signatures);
-    let diverging = numbers
-        .iter()
-        .filter(|&&n| !matches!(Fault::of(n), Fault::None | Fault::StatusElsewhere | Fault::Gzip));
+    let diverging = numbers.iter().filter(|&&n| {
+        !matches!(Fault::of(n), Fault::None | Fault::StatusElsewhere | Fault::Gzip | Fault::Retried)
+    });
     assert_eq!(report::number(report, "/pairs/diverged"), 2 * diverging.count() as u64);
     let zipped = report::suppressed(report)["builtin:content-encoding"];
     assert_eq!(zipped, 2 * TURNS, "the field that says how messages are compressed");
-    report::assert_reconciled(report, all, all);
+    report::assert_reconciled(report, all + retried, all);
 
     // The signatures' paths are patterns; the places are those of single messages.
     let found = |path: &str| places(&finished, path);

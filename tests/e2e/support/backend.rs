@@ -311,7 +311,8 @@ async fn respond(scene: Arc<Scene>, reset: Arc<Notify>, request: Request<Incomin
             std::future::pending::<()>().await;
         }
     }
-    let answer = match grpc::answer(scene.version, head.uri.path(), &body) {
+    let again = head.headers.get("x-envoy-attempt-count").is_some_and(|count| count != "1");
+    let answer = match grpc::answer(scene.version, head.uri.path(), again, &body) {
         Some(answer) => answer,
         None => shop::answer(scene.version, head.uri.path(), body),
     };

@@ -54,6 +54,8 @@ pub(crate) enum Fault {
     Gzip,
     /// Another trailer.
     Trailer,
+    /// The primary's first attempt is UNAVAILABLE, which Envoy tries again. The same then.
+    Retried,
 }
 
 impl Fault {
@@ -66,6 +68,7 @@ impl Fault {
             5 => Self::StatusElsewhere,
             6 => Self::Gzip,
             7 => Self::Trailer,
+            8 => Self::Retried,
             _ => Self::None,
         }
     }
@@ -89,8 +92,9 @@ pub(crate) fn ask(number: u64) -> Bytes {
     frame(0, &SCHEMA.encoded("shop.Ask", &json!({ "number": number.to_string() }))).into()
 }
 
-/// What `version` answers to `body`, sent to `path`; `None` where that is no method.
-pub(crate) fn answer(version: Version, path: &str, body: &[u8]) -> Option<Answer> {
+/// What `version` answers to `body`, sent to `path`, for the first time or again; `None` where that
+/// is no method.
+pub(crate) fn answer(version: Version, path: &str, again: bool, body: &[u8]) -> Option<Answer> {
     let messages = match path {
         GET => 1,
         WATCH => 3,
@@ -114,8 +118,13 @@ pub(crate) fn answer(version: Version, path: &str, body: &[u8]) -> Option<Answer
             answer.trailers.clear();
             *(if is_shadow { &mut answer.trailers } else { &mut answer.fields }) = status;
         }
+        Fault::Retried if !is_shadow && !again => {
+            items.clear();
+            answer.fields = vec![("grpc-status", "14")];
+            answer.trailers.clear();
+        }
         _ if !is_shadow => {}
-        Fault::None => {}
+        Fault::None | Fault::Retried => {}
         Fault::Price => items[messages / 2]["price"]["cents"] = json!("1"),
         Fault::Tag => {
             items[0]["tags"].as_array_mut().expect("a list").pop();
