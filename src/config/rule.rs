@@ -243,7 +243,7 @@ primary = 200
 shadow = 201
 until = 2027-01-31
 [[service.rule]]
-name = "gone is not found"
+name = "signed out"
 ignore = "status"
 primary = 0
 shadow = 16
@@ -280,7 +280,7 @@ until = "2027-01-31T09:00:00Z"
                 "header:x-a",
                 "trailer:x-*",
                 "created is accepted",
-                "gone is not found",
+                "signed out",
                 "versions",
                 "tolerate body:/prices/*",
                 "sort body:/tags",
