@@ -15,6 +15,7 @@ mod endpoint;
 mod extractor;
 mod field_name;
 pub mod gate;
+mod grpc_status;
 mod judge;
 mod key;
 mod noise;

@@ -6,7 +6,7 @@
 //!
 //! - A primary with a good answer and a shadow are paired at once if their requests are equal and
 //!   began together; of several candidates, the one that began nearest.
-//! - A primary that failed (a status that proxies try again, or no whole answer) may be tried again.
+//! - A primary that failed (a status of HTTP or gRPC that proxies try again, or no whole answer) may be tried again.
 //!   While one waits, nothing in its group is paired. When the first of the group has waited long
 //!   enough, the group is settled together: where there are more primaries than shadows, failed
 //!   attempts that were followed by another of the same request are `Retried`, and so is the loser
@@ -24,13 +24,13 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use capture::{Evidence, Exchange, Leg, Request, ServiceId, Timestamp};
+use capture::{Evidence, Exchange, Leg, Request, Response, ServiceId, Timestamp};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::key::{KeyDigest, Spread, origin_form};
 use crate::recent::Recent;
-use crate::{Outcome, ShedReason, Window};
+use crate::{Outcome, ShedReason, Window, grpc_status};
 
 /// Exchanges waiting under one key. Above it the oldest of them is shed as
 /// [`ShedReason::WindowCount`]; the key itself is not.
@@ -527,10 +527,13 @@ pub(crate) fn asks_the_same(one: &Request, other: &Request) -> bool {
 /// try again, or no whole answer.
 fn has_failed(keyed: &Keyed) -> bool {
     let Exchange { response, .. } = &*keyed.exchange;
-    let tried_again = |status| status >= 500 || RETRIED_STATUSES.contains(&status);
+    let tried_again = |response: &Response| {
+        response.status >= 500
+            || RETRIED_STATUSES.contains(&response.status)
+            || grpc_status::is_tried_again(response)
+    };
     keyed.leg == Leg::Primary
-        && (!is_answered(&keyed.exchange)
-            || response.as_ref().is_some_and(|response| tried_again(response.status)))
+        && (!is_answered(&keyed.exchange) || response.as_ref().is_some_and(tried_again))
 }
 
 /// Whether the proxy got a whole answer.

@@ -38,7 +38,7 @@ pub(super) fn read(mut section: Section<'_, '_>) -> Option<Rule> {
     let actions: Vec<(&'static str, Spanned<String>)> =
         ACTIONS.iter().filter_map(|&key| Some((key, section.string(key)?))).collect();
     let status = |section: &mut Section<'_, '_>, key| {
-        section.has(key).then(|| section.integer(key, 100..=999, 200))
+        section.has(key).then(|| section.integer(key, 0..=999, 200))
     };
     let given = Given {
         pattern: section.string("pattern"),
@@ -243,6 +243,11 @@ primary = 200
 shadow = 201
 until = 2027-01-31
 [[service.rule]]
+name = "signed out"
+ignore = "status"
+primary = 0
+shadow = 16
+[[service.rule]]
 name = "versions"
 endpoint = "GET /api/*"
 normalise = "body:/**/version"
@@ -275,6 +280,7 @@ until = "2027-01-31T09:00:00Z"
                 "header:x-a",
                 "trailer:x-*",
                 "created is accepted",
+                "signed out",
                 "versions",
                 "tolerate body:/prices/*",
                 "sort body:/tags",
@@ -284,7 +290,7 @@ until = "2027-01-31T09:00:00Z"
         );
         let until = |i: usize| rules[i].until.unwrap().as_nanos() / 1_000_000_000;
         // A date lasts to its end.
-        assert_eq!((until(2), until(3), until(7)), (1_801_439_999, 1_801_386_000, 1_801_386_000));
+        assert_eq!((until(2), until(4), until(8)), (1_801_439_999, 1_801_386_000, 1_801_386_000));
         let effective = config.effective();
         let again = Config::parse("effective.toml", &effective).unwrap();
         assert_eq!(again.services[0].rules, *rules, "{effective}");
@@ -332,7 +338,11 @@ until = "2027-01-31T09:00:00Z"
             ("sort = \"body:/a\"\nby = \"/id\"\n", "'by' belongs to a rule with 'key', not with"),
             ("ignore = \"status\"\n", "say which change of the status is expected"),
             ("ignore = \"status\"\nprimary = 200\n", "say which change of the status is expected"),
-            ("ignore = \"status\"\nprimary = 20\nshadow = 200\n", "must be from 100 to 999"),
+            (
+                "ignore = \"status\"\nprimary = 20\nshadow = 200\n",
+                "c.toml:7: primary = 20, shadow = 200: statuses are both HTTP's",
+            ),
+            ("ignore = \"status\"\nprimary = 1000\nshadow = 200\n", "must be from 0 to 999"),
             ("ignore = \"body:/a\"\nuntil = 2027-01-01T00:00:00\n", "say the zone"),
             ("ignore = \"body:/a\"\nuntil = \"soon\"\n", "'until' must be a date or a time"),
             ("ignore = \"body:/a\"\nunti = 2027-01-01\n", "did you mean 'until'?"),

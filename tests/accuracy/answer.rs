@@ -7,6 +7,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
+use crate::quote::Quote;
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -26,6 +28,7 @@ pub(crate) enum Content {
     Form(Vec<(String, String)>),
     /// Name, content type and content of each part.
     Multipart(Vec<(&'static str, &'static str, Vec<u8>)>),
+    Message(Quote),
     Bytes(Vec<u8>),
 }
 
@@ -36,7 +39,7 @@ pub(crate) struct Sent {
     pub(crate) latin1: bool,
     /// Members in another order, with white space and escapes, numbers written otherwise.
     pub(crate) json_otherwise: bool,
-    /// A multipart boundary, form escapes, and header order of its own.
+    /// A multipart boundary, form escapes, protobuf encoding, and header order of its own.
     pub(crate) otherwise: bool,
 }
 
@@ -55,6 +58,13 @@ impl Answer {
     pub(crate) fn json(&mut self) -> Option<&mut Value> {
         match &mut self.content {
             Content::Json(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn quote(&mut self) -> Option<&mut Quote> {
+        match &mut self.content {
+            Content::Message(quote) => Some(quote),
             _ => None,
         }
     }
@@ -83,6 +93,8 @@ impl Answer {
                 fields.push(("content-type".into(), kind));
                 multipart(parts, boundary)
             }
+            Content::Message(quote) if self.sent.otherwise => quote.bytes_otherwise(rng),
+            Content::Message(quote) => quote.bytes(),
             Content::Bytes(bytes) => bytes.clone(),
         };
         if self.sent.latin1 && matches!(self.content, Content::Lines(_)) {

@@ -207,6 +207,81 @@ pub(crate) const WRONG: &[(&str, Wrong)] = &[
         parts[1].2 = b"one\ndeux\nthree".to_vec();
         one("body", "/note/line 2", "text")
     }),
+    ("field of a message", |answer, _| message_value(answer, "/name", json!("other"), "value")),
+    ("number of a message, its last digit", |answer, _| {
+        let cents =
+            answer.quote()?.fields.pointer("/price/cents")?.as_str()?.parse::<u64>().ok()?;
+        message_value(answer, "/price/cents", json!((cents + 1).to_string()), "value")
+    }),
+    ("field of a message that is its default", |answer, _| {
+        answer.quote()?.fields["reserved"] = json!("2");
+        one("body", "/reserved", "value")
+    }),
+    ("field of a message cleared", |answer, _| message_value(answer, "/name", json!(""), "value")),
+    ("message inside a message missing", |answer, _| message_missing(answer, "", "price")),
+    ("message inside a message added", |answer, _| {
+        answer.quote()?.fields["shipping"] = json!({ "currency": "EUR" });
+        one("body", "/shipping", "added")
+    }),
+    ("default with presence missing", |answer, _| message_missing(answer, "", "discount")),
+    ("element of a message", |answer, _| message_value(answer, "/codes/2", json!(70_001), "value")),
+    ("element of a message missing", |answer, rng| {
+        let at = rng.usize(..6);
+        answer.quote()?.fields["steps"].as_array_mut()?.remove(at);
+        one("body", format!("/steps/{at}"), "missing")
+    }),
+    ("element of a message added", |answer, rng| {
+        let at = rng.usize(..=6);
+        answer.quote()?.fields["steps"].as_array_mut()?.insert(at, json!("wait"));
+        one("body", format!("/steps/{at}"), "added")
+    }),
+    ("order in a message", |answer, _| {
+        answer.quote()?.fields["steps"].as_array_mut()?.swap(1, 4);
+        one("body", "/steps", "order")
+    }),
+    ("field of a message in a list", |answer, _| {
+        message_value(answer, "/parts/1/count", json!(3), "value")
+    }),
+    ("value of a map", |answer, _| message_value(answer, "/stock/north", json!("4"), "value")),
+    ("entry of a map missing", |answer, _| message_missing(answer, "/stock", "east")),
+    ("entry of a map added", |answer, _| {
+        answer.quote()?.fields["stock"]["west"] = json!("1");
+        one("body", "/stock/west", "added")
+    }),
+    ("enum", |answer, _| message_value(answer, "/state", json!("DONE"), "value")),
+    ("field that no description knows", |answer, _| {
+        // Number 99, a varint.
+        answer.quote()?.unknown = vec![0x98, 0x06, 0x01];
+        one("body", "/[unknown 99]", "added")
+    }),
+    ("no message", |answer, _| {
+        let mut bytes = answer.quote()?.bytes();
+        bytes.push(0xff);
+        answer.content = Content::Bytes(bytes);
+        one("body", "", "format")
+    }),
+    ("time of a message in another form", |answer, _| {
+        let time = answer.quote()?.fields["madeAt"].as_str()?.replace('T', " ");
+        answer.quote()?.fields["madeAt"] = json!(time);
+        one("body", "/made_at", "format")
+    }),
+    ("time of a message, another day", |answer, _| {
+        answer.quote()?.fields["madeAt"] = json!("2019-01-01T00:00:00.000Z");
+        one("body", "/made_at", "value")
+    }),
+    ("trace id of a message without dashes", |answer, _| {
+        let id = answer.quote()?.fields["traceId"].as_str()?.replace('-', "");
+        answer.quote()?.fields["traceId"] = json!(id);
+        one("body", "/trace_id", "format")
+    }),
+    ("counter of a message below zero", |answer, _| {
+        answer.quote()?.fields["served"] = json!("-1");
+        one("body", "/served", "format")
+    }),
+    ("nonce of a message of another length", |answer, _| {
+        answer.quote()?.fields["nonce"] = json!("AAAA");
+        one("body", "/nonce", "format")
+    }),
     ("byte", |answer, rng| {
         let Content::Bytes(bytes) = &mut answer.content else { return None };
         let at = rng.usize(..bytes.len());
@@ -254,6 +329,23 @@ fn json_value(
 
 fn json_missing(answer: &mut Answer, parent: &str, name: &str) -> Option<Vec<Expected>> {
     answer.json()?.pointer_mut(parent)?.as_object_mut()?.remove(name)?;
+    one("body", format!("{parent}/{name}"), "missing")
+}
+
+fn message_value(
+    answer: &mut Answer,
+    pointer: &str,
+    value: Value,
+    change: &'static str,
+) -> Option<Vec<Expected>> {
+    let place = answer.quote()?.fields.pointer_mut(pointer)?;
+    assert_ne!(*place, value, "{pointer}");
+    *place = value;
+    one("body", pointer, change)
+}
+
+fn message_missing(answer: &mut Answer, parent: &str, name: &str) -> Option<Vec<Expected>> {
+    answer.quote()?.fields.pointer_mut(parent)?.as_object_mut()?.remove(name)?;
     one("body", format!("{parent}/{name}"), "missing")
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::service::CONFIG;
+use crate::quote::descriptor_set;
 
 /// What was stored.
 #[derive(Debug)]
@@ -21,12 +21,13 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Analyses `capture`.
-    pub(crate) fn of(capture: &[u8]) -> Self {
+    /// Analyses `capture` under `config`.
+    pub(crate) fn of(capture: &[u8], config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("edge.pcap"), capture).unwrap();
-        std::fs::write(path("config.toml"), CONFIG).unwrap();
+        std::fs::write(path("config.toml"), config).unwrap();
+        std::fs::write(path("shop.pb"), descriptor_set()).unwrap();
         let run = Command::new(env!("CARGO_BIN_EXE_tapdiff"))
             .args(["analyze", "--format", "json", "--config"])
             .arg(path("config.toml"))

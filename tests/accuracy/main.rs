@@ -9,6 +9,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `service` | what is answered, and what varies by itself |
+//! | `quote` | what is answered in protobuf |
 //! | `answer` | an answer's bytes |
 //! | `change` | what the shadow gets wrong, and where it must be found |
 //! | `play` | the traffic as a capture, whole or with packets lost |
@@ -20,6 +21,9 @@ mod answer;
 mod change;
 mod judged;
 mod play;
+mod quote;
+#[path = "../e2e/support/schema.rs"]
+mod schema;
 mod service;
 #[path = "../bench/wire.rs"]
 mod wire;
@@ -28,9 +32,11 @@ use std::collections::BTreeMap;
 
 use change::{WRONG, is_path};
 use judged::Judged;
-use play::{Play, Truth, WARM_UP};
+use play::{Play, Truth};
+use service::{CONFIG, config_with_secondary};
 
 const PAIRS: usize = 6_000;
+const PAIRS_WITH_SECONDARY: usize = 2_000;
 const SEEDS: [u64; 2] = [1, 2];
 
 /// What was found in a pair that is not so, or was not found.
@@ -59,7 +65,7 @@ fn all_faults(
     holds: impl Fn(usize) -> bool,
 ) -> BTreeMap<(&'static str, String), usize> {
     let mut all = BTreeMap::new();
-    for (_, truth) in play.pairs.iter().enumerate().skip(WARM_UP).filter(|(n, _)| holds(*n)) {
+    for (_, truth) in play.pairs.iter().enumerate().skip(play.warm_up).filter(|(n, _)| holds(*n)) {
         for fault in faults(truth, judged) {
             *all.entry((truth.class, fault)).or_default() += 1;
         }
@@ -71,7 +77,7 @@ fn all_faults(
 fn every_difference_is_found_at_its_place_and_nothing_else() {
     for seed in SEEDS {
         let play = Play::new(PAIRS, seed);
-        let judged = Judged::of(&play.capture);
+        let judged = Judged::of(&play.capture, CONFIG);
         let faults = all_faults(&play, &judged, |_| true);
         assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
         assert!(judged.incomparable.is_empty(), "{:?}", judged.incomparable);
@@ -88,11 +94,25 @@ fn every_difference_is_found_at_its_place_and_nothing_else() {
 }
 
 #[test]
+fn with_a_second_copy_all_is_found_and_nothing_else_after_fewer_pairs() {
+    for seed in SEEDS {
+        let play = Play::with_secondary(PAIRS_WITH_SECONDARY, seed);
+        let judged = Judged::of(&play.capture, &config_with_secondary());
+        let faults = all_faults(&play, &judged, |_| true);
+        assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
+        assert!(judged.incomparable.is_empty(), "{:?}", judged.incomparable);
+        assert_eq!(judged.report["pairs"]["compared"], PAIRS_WITH_SECONDARY);
+        let secondary = &judged.report["accounts"]["secondary"]["seen"];
+        assert_eq!(*secondary, PAIRS_WITH_SECONDARY, "{}", judged.report["accounts"]);
+    }
+}
+
+#[test]
 fn with_packets_lost_nothing_is_invented_and_what_is_not_judged_is_what_was_lost() {
     for (share, seed) in [(0.001, 1), (0.01, 2), (0.05, 3)] {
         let play = Play::new(PAIRS, seed);
         let (capture, touched) = play.lose(share, seed);
-        let judged = Judged::of(&capture);
+        let judged = Judged::of(&capture, CONFIG);
         // What no loss touched is judged as if there were none.
         let faults = all_faults(&play, &judged, |n| !touched[n]);
         assert!(faults.is_empty(), "{share}: {faults:#?}");

@@ -9,7 +9,10 @@ use crate::service::{Asked, Instance, Kind, THINGS, uuid};
 use crate::wire::{CaptureWriter, Connection, Sender};
 
 /// Pairs before the first that is wrong: what the tap may take to learn what varies by itself.
-pub(crate) const WARM_UP: usize = 2_000;
+const WARM_UP: usize = 2_000;
+
+/// The same with a second copy of the primary's version.
+const WARM_UP_WITH_SECONDARY: usize = 300;
 
 /// Connections to each leg.
 const CONNECTIONS: usize = 8;
@@ -27,6 +30,8 @@ const SEGMENT_BYTES: usize = 1_448;
 pub(crate) struct Play {
     pub(crate) capture: Vec<u8>,
     pub(crate) pairs: Vec<Truth>,
+    /// Before the first that is wrong.
+    pub(crate) warm_up: usize,
     /// By packet, the pair that it belongs to; `None` for handshakes.
     owners: Vec<Option<usize>>,
 }
@@ -43,17 +48,26 @@ pub(crate) struct Truth {
 impl Play {
     /// `pairs` mirrored requests. The same for the same arguments.
     pub(crate) fn new(pairs: usize, seed: u64) -> Self {
+        Self::with(pairs, WARM_UP, false, seed)
+    }
+
+    /// The same with a second copy of the primary's version, which gets each request too.
+    pub(crate) fn with_secondary(pairs: usize, seed: u64) -> Self {
+        Self::with(pairs, WARM_UP_WITH_SECONDARY, true, seed)
+    }
+
+    fn with(pairs: usize, warm_up: usize, has_secondary: bool, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut primary = Instance::new("primary-1", rng.u64(..), 1_000);
         let mut shadow = Instance::new("shadow-1", rng.u64(..), 400_000);
+        let mut secondary = has_secondary.then(|| Instance::new("primary-2", rng.u64(..), 90_000));
         let mut events = Vec::new();
         let mut truths = Vec::new();
         let mut turns = vec![0; WRONG.len()];
         for n in 0..pairs {
             let at = START + EVERY * n as u32;
             let asked = Asked {
-                // Most of the classes are of JSON.
-                kind: if rng.bool() { Kind::Item } else { Kind::ALL[rng.usize(..Kind::ALL.len())] },
+                kind: Kind::any(&mut rng),
                 thing: rng.u64(..THINGS),
                 request_id: uuid(&mut rng),
             };
@@ -61,7 +75,7 @@ impl Play {
             primary.vary(&mut ours, &asked, at + Duration::from_millis(2));
             shadow.vary(&mut theirs, &asked, at + Duration::from_millis(3));
             let (mut class, mut expected) = ("", Vec::new());
-            if n >= WARM_UP && n % 5 == 0 {
+            if n >= warm_up && n % 5 == 0 {
                 // Of the classes that apply, the one that had its turn least often.
                 let mut order: Vec<usize> = (0..WRONG.len()).collect();
                 order.sort_by_key(|class| turns[*class]);
@@ -77,7 +91,12 @@ impl Play {
             } else if n % 5 == 1 {
                 say_otherwise(&mut theirs, &mut rng);
             }
-            for (leg, answer) in [(0, &ours), (1, &theirs)] {
+            let seconds = secondary.as_mut().map(|secondary| {
+                let mut answer = asked.answer();
+                secondary.vary(&mut answer, &asked, at + Duration::from_millis(3));
+                answer
+            });
+            for (leg, answer) in [&ours, &theirs].into_iter().chain(&seconds).enumerate() {
                 let connection = leg * CONNECTIONS + n % CONNECTIONS;
                 let begin = at + Duration::from_micros(150 * leg as u64);
                 let answered = begin + Duration::from_micros(2_000 + rng.u64(..2_000));
@@ -97,8 +116,8 @@ impl Play {
             truths.push(Truth { request_id: asked.request_id, class, expected });
         }
         events.sort_by_key(|event| event.at);
-        let (capture, owners) = written(&events);
-        Self { capture, pairs: truths, owners }
+        let (capture, owners) = written(&events, if has_secondary { 3 } else { 2 });
+        Self { capture, pairs: truths, warm_up, owners }
     }
 
     /// The capture with this share of its packets lost, and for each pair whether one of its own
@@ -136,8 +155,9 @@ struct Event {
 }
 
 fn request(asked: &Asked, leg: usize) -> Vec<u8> {
-    let suffix = ["", "-shadow"][leg];
-    let more = ["", "x-envoy-internal: true\r\n"][leg];
+    let is_copy = leg > 0;
+    let suffix = if is_copy { "-shadow" } else { "" };
+    let more = if is_copy { "x-envoy-internal: true\r\n" } else { "" };
     format!(
         "GET {} HTTP/1.1\r\nhost: shop.example{suffix}:8080\r\nx-request-id: {}\r\n{more}\
          accept: */*\r\n\r\n",
@@ -147,14 +167,14 @@ fn request(asked: &Asked, leg: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-fn written(events: &[Event]) -> (Vec<u8>, Vec<Option<usize>>) {
+fn written(events: &[Event], legs: u16) -> (Vec<u8>, Vec<Option<usize>>) {
     let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap();
     let mut bytes = Vec::new();
     let mut capture = CaptureWriter::new(&mut bytes).unwrap();
     let mut owners = Vec::new();
-    let mut connections: Vec<Connection> = (0..2 * CONNECTIONS as u16)
+    let mut connections: Vec<Connection> = (0..legs * CONNECTIONS as u16)
         .map(|n| {
-            let leg = u8::from(n >= CONNECTIONS as u16);
+            let leg = (n / CONNECTIONS as u16) as u8;
             let isn = u32::from(n) * 1_000_003;
             Connection::new(([10, 9, 1, 1], 40_000 + n), ([10, 9, 1, 11 + leg], 8080), isn, !isn)
         })

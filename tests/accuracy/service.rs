@@ -6,6 +6,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Content, Sent};
+use crate::quote::Quote;
 
 /// Requests ask for one of so many things of each kind, so that the same request comes again.
 pub(crate) const THINGS: u64 = 30;
@@ -27,11 +28,21 @@ pub(crate) enum Kind {
     Form,
     Bundle,
     Image,
+    Quote,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Item, Self::Page, Self::Feed, Self::Form, Self::Bundle, Self::Image];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Item, Self::Page, Self::Feed, Self::Form, Self::Bundle, Self::Image, Self::Quote];
+
+    /// The kind of a request. Most of the classes of difference are of JSON, then of protobuf.
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        match rng.u8(..10) {
+            0..4 => Self::Item,
+            4..6 => Self::Quote,
+            _ => Self::ALL[rng.usize(..Self::ALL.len())],
+        }
+    }
 }
 
 impl Asked {
@@ -44,6 +55,7 @@ impl Asked {
             Kind::Form => format!("/forms/{thing}"),
             Kind::Bundle => format!("/bundles/{thing}"),
             Kind::Image => format!("/images/{thing}"),
+            Kind::Quote => format!("/quotes/{thing}"),
         }
     }
 
@@ -56,6 +68,7 @@ impl Asked {
             Kind::Form => ("application/x-www-form-urlencoded", Content::Form(self.form())),
             Kind::Bundle => ("multipart/form-data", Content::Multipart(self.bundle())),
             Kind::Image => ("application/octet-stream", Content::Bytes(self.image())),
+            Kind::Quote => ("application/x-protobuf", Content::Message(Quote::new(self.thing))),
         };
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         Answer {
@@ -196,6 +209,13 @@ impl Instance {
                 let run = json!({ "id": uuid(&mut self.rng), "at": rfc3339_ms(at) }).to_string();
                 parts.push(("run", "application/json", run.into_bytes()));
             }
+            Content::Message(Quote { fields, .. }) => {
+                fields["madeAt"] = json!(rfc3339_ms(at));
+                fields["traceId"] = json!(uuid(&mut self.rng));
+                fields["served"] = json!(self.served.to_string());
+                // Sixteen bytes in base64.
+                fields["nonce"] = json!(format!("{}A==", self.base64(21)));
+            }
             Content::Bytes(_) => {}
         }
     }
@@ -233,6 +253,7 @@ name = "shop"
 primary = ["10.9.1.11:8080"]
 shadow = ["10.9.1.12:8080"]
 ignore = ["header:x-backend"]
+descriptor_set = "shop.pb"
 
 [[service.rule]]
 name = "scores move a little"
@@ -263,4 +284,13 @@ pattern = 'w-[0-9a-f]{6}'
 name = "limits are not ours"
 ignore = "header:x-lim*"
 endpoint = "GET /images/*"
+
+[[service.message]]
+endpoint = "GET /quotes/*"
+response = "shop.Quote"
 "#;
+
+/// The same with a second copy of the primary's version.
+pub(crate) fn config_with_secondary() -> String {
+    CONFIG.replacen("ignore = ", "secondary = [\"10.9.1.13:8080\"]\nignore = ", 1)
+}

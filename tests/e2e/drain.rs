@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Speaks};
 use crate::support::client::{Ask, drive};
 use crate::support::place::Place;
 use crate::support::report::{assert_accounts_close, number};
@@ -20,7 +20,7 @@ fn what_was_captured_before_sigterm_is_stored() {
     for _ in 0..5 {
         let (to, copy) = (primary.address(), shadow.address());
         let daemon = Daemon::start(&Place::Host, &["lo"], "", to, copy);
-        let answers = drive(&Place::Host, to, &asks, 8).answers;
+        let answers = drive(&Place::Host, to, Speaks::Http1, &asks, 8).answers;
         let report = daemon.stop().plain_report();
         assert!(answers.iter().all(|answer| answer.status == 200));
         assert_accounts_close(&report);

@@ -72,7 +72,7 @@ fn posted_bodies_and_trailers_over_h2c_are_equal_where_nothing_was_injected() {
 }
 
 #[test]
-fn a_trailer_that_differs_is_found_and_nothing_else() {
+fn a_status_behind_a_body_that_differs_is_found_and_nothing_else() {
     let ask = |n: usize| Ask::post(format!("/api/v1/rpc/{n}"), Payload::Sized(body(n, 500)));
     let asks: Vec<_> = (3..=400).filter(|n| n % 200 != 2).map(ask).collect();
     let mut stage = stage();

@@ -14,6 +14,7 @@ mod corpus;
 mod demo;
 mod drain;
 mod envoy_faults;
+mod envoy_grpc;
 mod envoy_h2c;
 mod envoy_loopback;
 mod envoy_netns;

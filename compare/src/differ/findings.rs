@@ -33,7 +33,7 @@ pub(super) enum Reason {
     HopByHop,
     /// `content-length`: the body says it better.
     ContentLength,
-    /// `content-encoding`: bodies are compared decoded.
+    /// `content-encoding`, `grpc-encoding`: bodies and messages are compared decoded.
     ContentEncoding,
     /// The response echoes what the mirroring proxy changed in the request.
     Mirror,

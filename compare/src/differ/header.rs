@@ -198,7 +198,8 @@ fn built_in(name: &[u8]) -> Option<Reason> {
     match name {
         b"date" => Some(Reason::Date),
         b"content-length" => Some(Reason::ContentLength),
-        b"content-encoding" => Some(Reason::ContentEncoding),
+        // The latter is that of gRPC messages (PROTOCOL-HTTP2.md).
+        b"content-encoding" | b"grpc-encoding" => Some(Reason::ContentEncoding),
         _ if HOP_BY_HOP.contains(&name) => Some(Reason::HopByHop),
         _ => None,
     }

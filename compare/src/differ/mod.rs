@@ -44,6 +44,7 @@ use crate::pairing::asks_the_same;
 use crate::{Change, Divergence, Incomparable, Kind, ServicePolicy, Suppressed, Verdict};
 use echo::Echo;
 use findings::{Findings, Reason, ReasonNames};
+use grpc::Statuses;
 pub(crate) use grpc::answer_is_error;
 pub use stored::{Explained, StoredDivergence};
 
@@ -159,8 +160,10 @@ fn answers(
         }
     }
     match grpc::both(primary, shadow) {
-        Some(grpc) if grpc.statuses_differ(findings) => return Ok(()),
-        Some(grpc) => grpc.compare_fields(echo, findings),
+        Some(grpc) => match grpc.compare_statuses(findings) {
+            Statuses::SettleAll => return Ok(()),
+            statuses => grpc.compare_fields(statuses, echo, findings),
+        },
         None => {
             header::compare(Kind::Header, &primary.fields, &shadow.fields, echo, findings);
             header::compare(Kind::Trailer, &primary.trailers, &shadow.trailers, echo, findings);

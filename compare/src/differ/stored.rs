@@ -120,6 +120,8 @@ impl Rule {
         }
         let value = |value: &'_ str| match of.kind {
             Kind::Body => bare(value.as_bytes()).into_owned(),
+            // A gRPC status has its name behind its code.
+            Kind::Status => value.split(' ').next().unwrap_or_default().into(),
             _ => value.as_bytes().to_vec(),
         };
         let [ours, theirs] = both.map(|side| side.map(value));

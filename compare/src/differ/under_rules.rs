@@ -60,6 +60,32 @@ fn a_known_change_of_the_status_is_expected_and_no_other_is() {
 }
 
 #[test]
+fn a_known_change_of_a_grpc_status_is_expected_and_no_other_is() {
+    let call = |code: &str, message: &str| {
+        let call = Sample::new("1").method("POST").content("application/grpc", "");
+        call.trailer("grpc-status", code).trailer("grpc-message", message)
+    };
+    // An answer and a failure have nothing else in common, as with HTTP.
+    let fails = rule("status", Action::IgnoreStatus { primary: 0, shadow: 5 });
+    assert_eq!(under(&fails, call("0", "a"), call("5", "b")), (vec![], 1));
+    let found = under(&fails, call("0", "a"), call("13", "b"));
+    assert_eq!(found, (vec!["status grpc value: 0 OK -> 13 INTERNAL".to_owned()], 0));
+    let stored = |shadow: &str| {
+        let found = compared(call("0", "a"), call(shadow, "b"), &[]);
+        fails.explains(ENDPOINT, (&found.divergences[0]).into(), Timestamp::ZERO)
+    };
+    assert_eq!((stored("5"), stored("13")), (Explained::Yes, Explained::No));
+    // Two failures do, and what they say still counts.
+    let other = rule("status", Action::IgnoreStatus { primary: 5, shadow: 13 });
+    assert_eq!(under(&other, call("5", "a"), call("13", "a")), (vec![], 1));
+    let found = under(&other, call("5", "a"), call("13", "b"));
+    assert_eq!(found, (vec!["trailer grpc-message value: a -> b".to_owned()], 1));
+    let only = Sample::new("1").method("POST").content("application/grpc", "");
+    let only = only.response_header("grpc-status", "13").response_header("grpc-message", "a");
+    assert_eq!(under(&other, call("5", "a"), only), (vec![], 1));
+}
+
+#[test]
 fn names_of_fields_may_have_stars_and_trailers_are_told_from_headers() {
     let with = |value: &str| {
         Sample::new("1").response_header("x-debug-a", value).trailer("x-debug-b", value)

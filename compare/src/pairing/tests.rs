@@ -192,6 +192,37 @@ fn a_status_that_proxies_try_again_waits_for_the_attempt_after_it() {
 }
 
 #[test]
+fn a_grpc_status_that_proxies_try_again_waits_for_the_attempt_after_it() {
+    let call =
+        |start, end| sample("a", start, end).method("POST").content("application/grpc+proto", "");
+    // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE.
+    for status in ["1", "4", "8", "13", "14"] {
+        let in_header = call(10, 20).response_header("grpc-status", status);
+        let in_trailers = call(10, 20).trailer("grpc-status", status);
+        for failed in [in_header, in_trailers] {
+            let mut bench = Bench::new();
+            bench.push(failed.primary());
+            bench.push(call(11, 30).trailer("grpc-status", "0").shadow());
+            assert_eq!(bench.came_to(), [""; 0], "{status}");
+            bench.push(call(40, 50).trailer("grpc-status", "0").primary());
+            assert_eq!(bench.at_end(), ["retried P10", "pair P40 S11"], "{status}");
+        }
+    }
+    // OK, NOT_FOUND, and what is no gRPC.
+    let other = sample("a", 10, 20).content("application/json", "{}");
+    for answer in [
+        call(10, 20).trailer("grpc-status", "0"),
+        call(10, 20).trailer("grpc-status", "5"),
+        other.method("POST").response_header("grpc-status", "14"),
+    ] {
+        let mut bench = Bench::new();
+        bench.push(answer.primary());
+        bench.push(call(11, 30).shadow());
+        assert_eq!(bench.came_to(), ["pair P10 S11"]);
+    }
+}
+
+#[test]
 fn of_a_hedged_primary_the_pair_takes_the_attempt_that_the_client_got() {
     let cut = |start, end| sample("a", start, end).unanswered(Evidence::Reset).primary();
     // The second attempt answers first: the first is reset, and ends before or after the pair.

@@ -16,7 +16,7 @@ const PATTERN_BYTES: usize = 1 << 20;
 pub enum Action {
     /// Every difference is expected.
     Ignore,
-    /// This change of the status code is expected.
+    /// This change of the status is expected: of HTTP's, or of gRPC's.
     IgnoreStatus {
         /// The primary's.
         primary: u16,

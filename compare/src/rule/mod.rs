@@ -13,6 +13,7 @@ mod text_pattern;
 mod tolerance;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -27,6 +28,12 @@ pub(crate) use path::{Level, unescape_pointer};
 pub use scope::Scope;
 pub use text_pattern::TextPattern;
 pub use tolerance::Tolerance;
+
+/// What HTTP's status can be: three digits (RFC 9112 §4).
+const HTTP_STATUSES: RangeInclusive<u16> = 100..=999;
+
+/// What a gRPC status is (grpc/doc/statuscodes.md).
+const GRPC_STATUSES: RangeInclusive<u16> = 0..=16;
 
 /// Differences that are expected. They are counted under the rule's name instead of being reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +56,15 @@ impl Rule {
     pub fn new(name: &str, scope: Scope, action: Action) -> Result<Self, RuleError> {
         let fits = match (&scope, &action) {
             (Scope::Status, Action::Ignore) => return Err(RuleError::StatusWithoutCodes),
-            (Scope::Status, _) => matches!(action, Action::IgnoreStatus { .. }),
+            (Scope::Status, &Action::IgnoreStatus { primary, shadow }) => {
+                let are =
+                    |all: RangeInclusive<u16>| all.contains(&primary) && all.contains(&shadow);
+                if !are(HTTP_STATUSES) && !are(GRPC_STATUSES) {
+                    return Err(RuleError::BadCodes(primary, shadow));
+                }
+                true
+            }
+            (Scope::Status, _) => false,
             (_, Action::IgnoreStatus { .. }) => return Err(RuleError::CodesWithoutStatus),
             (Scope::Header(_) | Scope::Trailer(_), Action::Key(_)) => false,
             _ => true,
@@ -152,6 +167,8 @@ pub enum RuleError {
     },
     /// `status` is ignored without the two codes.
     StatusWithoutCodes,
+    /// Codes that are neither both HTTP's nor both gRPC's: the primary's and the shadow's.
+    BadCodes(u16, u16),
     /// Codes for a scope that is not `status`.
     CodesWithoutStatus,
     /// The pattern is no regular expression; why.
@@ -183,6 +200,11 @@ impl fmt::Display for RuleError {
                 f,
                 "say which change of the status is expected, in a [[service.rule]]: \
                  ignore = \"status\", primary = 200, shadow = 204"
+            ),
+            Self::BadCodes(primary, shadow) => write!(
+                f,
+                "primary = {primary}, shadow = {shadow}: statuses are both HTTP's, 100 to 999, or \
+                 both gRPC's, 0 to 16"
             ),
             Self::CodesWithoutStatus => {
                 write!(
@@ -274,6 +296,10 @@ mod tests {
         assert!(error("status", Action::Ignore).contains("primary = 200, shadow = 204"));
         let codes = Action::IgnoreStatus { primary: 200, shadow: 204 };
         assert!(error("body:/a", codes).contains("status codes"));
+        for (primary, shadow) in [(0, 200), (200, 13), (0, 17), (99, 200), (200, 1000)] {
+            let codes = Action::IgnoreStatus { primary, shadow };
+            assert!(error("status", codes).contains("both gRPC's, 0 to 16"), "{primary} {shadow}");
+        }
         assert!(ElementKey::new(["id"]).unwrap_err().to_string().contains("by = \"/id\""));
     }
 }

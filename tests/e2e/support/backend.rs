@@ -28,8 +28,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate;
+use super::grpc;
 use super::place::Place;
-use super::shop::{self, Version};
+use super::shop::{self, Field, Version};
 
 /// What a backend speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -310,11 +311,18 @@ async fn respond(scene: Arc<Scene>, reset: Arc<Notify>, request: Request<Incomin
             std::future::pending::<()>().await;
         }
     }
-    let answer = shop::answer(scene.version, head.uri.path(), body);
+    let again = head.headers.get("x-envoy-attempt-count").is_some_and(|count| count != "1");
+    let answer = match grpc::answer(scene.version, head.uri.path(), again, &body) {
+        Some(answer) => answer,
+        None => shop::answer(scene.version, head.uri.path(), body),
+    };
     let mut response =
         Response::builder().status(answer.status).header("x-backend", scene.version.name());
     if let Some(content_type) = answer.content_type {
         response = response.header("content-type", content_type);
+    }
+    for (name, value) in answer.fields {
+        response = response.header(name, value);
     }
     if answer.gzip {
         response = response.header("content-encoding", "gzip");
@@ -331,8 +339,8 @@ async fn respond(scene: Arc<Scene>, reset: Arc<Notify>, request: Request<Incomin
                 whole_body(Bytes::new())
             }
         }
-    } else if let Some(grpc_status) = answer.grpc_status {
-        body_with_trailers(answer.body, grpc_status)
+    } else if !answer.trailers.is_empty() {
+        body_with_trailers(answer.body, answer.trailers)
     } else if answer.chunked {
         chunked_body(answer.body)
     } else {
@@ -345,12 +353,10 @@ fn whole_body(bytes: Bytes) -> Content {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
-/// A body and a `grpc-status` after it.
-fn body_with_trailers(bytes: Bytes, grpc_status: &'static str) -> Content {
-    let trailers = HeaderMap::from_iter([(
-        HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static(grpc_status),
-    )]);
+/// A body and trailers after it.
+fn body_with_trailers(bytes: Bytes, trailers: Vec<Field>) -> Content {
+    let field = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let trailers = trailers.into_iter().map(field).collect::<HeaderMap>();
     whole_body(bytes).with_trailers(async { Some(Ok(trailers)) }).boxed()
 }
 

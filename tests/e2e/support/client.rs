@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, channel::Channel};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use super::backend::Speaks;
 use super::place::Place;
 
 /// One request.
@@ -23,6 +26,8 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) payload: Payload,
+    /// Its media type, if it says one.
+    pub(crate) content_type: Option<&'static str>,
     /// `x-request-id` as the client sends it; Envoy makes one where there is none.
     pub(crate) request_id: Option<String>,
 }
@@ -41,7 +46,13 @@ pub(crate) enum Payload {
 impl Ask {
     /// A GET.
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), payload: Payload::Empty, request_id: None }
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            payload: Payload::Empty,
+            content_type: None,
+            request_id: None,
+        }
     }
 
     /// A HEAD.
@@ -52,6 +63,12 @@ impl Ask {
     /// A POST.
     pub(crate) fn post(path: impl Into<String>, payload: Payload) -> Self {
         Self { method: Method::POST, payload, ..Self::get(path) }
+    }
+
+    /// A gRPC call: over [`Speaks::H2c`].
+    pub(crate) fn grpc(path: impl Into<String>, message: Bytes) -> Self {
+        let content_type = Some("application/grpc");
+        Self { content_type, ..Self::post(path, Payload::Chunked(message)) }
     }
 
     /// With the client's own request id.
@@ -66,6 +83,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) backend: Option<String>,
     pub(crate) body: Bytes,
+    /// Wherever it was sent.
+    pub(crate) grpc_status: Option<String>,
     pub(crate) latency: Duration,
 }
 
@@ -74,7 +93,7 @@ pub(crate) struct Answer {
 /// for the trailers of an answer that the client has: drop this once nothing is under way.
 pub(crate) struct Driven {
     pub(crate) answers: Vec<Answer>,
-    _senders: Vec<SendRequest<Body>>,
+    _senders: Vec<Sender>,
     _runtime: Runtime,
 }
 
@@ -83,6 +102,7 @@ pub(crate) struct Driven {
 pub(crate) fn drive(
     place: &Place,
     address: SocketAddr,
+    speaks: Speaks,
     asks: &[Ask],
     connections: usize,
 ) -> Driven {
@@ -91,7 +111,8 @@ pub(crate) fn drive(
             .enable_all()
             .build()
             .expect("a runtime needs only memory and an epoll descriptor");
-        let (answers, senders) = runtime.block_on(drive_all(address, Arc::from(asks), connections));
+        let (answers, senders) =
+            runtime.block_on(drive_all(address, speaks, Arc::from(asks), connections));
         Driven { answers, _senders: senders, _runtime: runtime }
     })
 }
@@ -101,7 +122,7 @@ pub(crate) fn try_get(place: &Place, address: SocketAddr, path: &str) -> Option<
     place.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         runtime.block_on(async {
-            let mut sender = connect(address).await.ok()?;
+            let mut sender = connect(address, Speaks::Http1).await.ok()?;
             let answer = send(&mut sender, &Ask::get(path), address).await.ok()?;
             Some((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
         })
@@ -110,15 +131,16 @@ pub(crate) fn try_get(place: &Place, address: SocketAddr, path: &str) -> Option<
 
 async fn drive_all(
     address: SocketAddr,
+    speaks: Speaks,
     asks: Arc<[Ask]>,
     connections: usize,
-) -> (Vec<Answer>, Vec<SendRequest<Body>>) {
+) -> (Vec<Answer>, Vec<Sender>) {
     let next = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for _ in 0..connections.min(asks.len()) {
         let (asks, next) = (Arc::clone(&asks), Arc::clone(&next));
         workers.spawn(async move {
-            let mut sender = connect(address)
+            let mut sender = connect(address, speaks)
                 .await
                 .unwrap_or_else(|e| panic!("the client cannot connect to {address}: {e}"));
             let mut answers = Vec::new();
@@ -140,25 +162,60 @@ async fn drive_all(
 
 type Body = BoxBody<Bytes, std::convert::Infallible>;
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Body>, Box<dyn std::error::Error>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Its failures come back from the request that they break.
-    tokio::spawn(connection);
-    Ok(sender)
+/// A connection to send requests on.
+enum Sender {
+    Http1(http1::SendRequest<Body>),
+    H2c(http2::SendRequest<Body>),
 }
 
-async fn send(
-    sender: &mut SendRequest<Body>,
-    ask: &Ask,
+impl Sender {
+    async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, hyper::Error> {
+        match self {
+            Self::Http1(sender) => sender.send_request(request).await,
+            Self::H2c(sender) => sender.send_request(request).await,
+        }
+    }
+
+    async fn ready(&mut self) -> Result<(), hyper::Error> {
+        match self {
+            Self::Http1(sender) => sender.ready().await,
+            Self::H2c(sender) => sender.ready().await,
+        }
+    }
+}
+
+async fn connect(
     address: SocketAddr,
-) -> Result<Answer, hyper::Error> {
-    let mut request = Request::builder()
-        .method(&ask.method)
-        .uri(&ask.path)
-        .header("host", address.to_string())
-        .header("user-agent", "e2e/1");
+    speaks: Speaks,
+) -> Result<Sender, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let stream = TokioIo::new(stream);
+    // The failures of a connection come back from the request that they break.
+    Ok(match speaks {
+        Speaks::Http1 => {
+            let (sender, connection) = http1::handshake(stream).await?;
+            tokio::spawn(connection);
+            Sender::Http1(sender)
+        }
+        Speaks::H2c => {
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+            tokio::spawn(connection);
+            Sender::H2c(sender)
+        }
+    })
+}
+
+async fn send(sender: &mut Sender, ask: &Ask, address: SocketAddr) -> Result<Answer, hyper::Error> {
+    let mut request = Request::builder().method(&ask.method).header("user-agent", "e2e/1");
+    request = match sender {
+        Sender::Http1(_) => request.uri(&ask.path).header("host", address.to_string()),
+        Sender::H2c(_) => request.uri(format!("http://{address}{}", ask.path)),
+    };
+    if let Some(content_type) = ask.content_type {
+        // PROTOCOL-HTTP2.md: a gRPC client says that it takes trailers.
+        request = request.header("content-type", content_type).header("te", "trailers");
+    }
     if let Some(id) = &ask.request_id {
         request = request.header("x-request-id", id);
     }
@@ -170,11 +227,18 @@ async fn send(
     let request = request.body(body).expect("every header value above is valid");
     sender.ready().await?;
     let begin = Instant::now();
-    let response = sender.send_request(request).await?;
+    let response = sender.send(request).await?;
     let (head, body) = response.into_parts();
-    let body = body.collect().await?.to_bytes();
-    let backend = head.headers.get("x-backend").and_then(|v| v.to_str().ok()).map(str::to_owned);
-    Ok(Answer { status: head.status.as_u16(), backend, body, latency: begin.elapsed() })
+    let body = body.collect().await?;
+    let text = |field: Option<&HeaderValue>| field?.to_str().ok().map(str::to_owned);
+    let behind = body.trailers().and_then(|trailers| trailers.get("grpc-status"));
+    Ok(Answer {
+        status: head.status.as_u16(),
+        backend: text(head.headers.get("x-backend")),
+        grpc_status: text(behind.or_else(|| head.headers.get("grpc-status"))),
+        body: body.to_bytes(),
+        latency: begin.elapsed(),
+    })
 }
 
 /// A body of unknown length, in up to three chunks.

@@ -1,6 +1,6 @@
 //! Envoy as it would stand on an edge host: one listener, a primary and a mirrored cluster.
 //!
-//! Routes: `/api/v1` copies every request to the shadow, `/api/v2` one half, `/api/v3` none.
+//! Routes: `/api/v1` and gRPC copy every request to the shadow, `/api/v2` one half, `/api/v3` none.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -168,6 +168,8 @@ fn bootstrap(scene: &Scene) -> Value {
         }
         json!({ "match": { "prefix": prefix }, "route": action })
     };
+    let mut grpc = route("/shop.Shop/", Some(100));
+    grpc["route"]["retry_policy"] = json!({ "retry_on": "unavailable", "num_retries": 1 });
     json!({
         "admin": { "address": socket(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)) },
         "static_resources": {
@@ -185,10 +187,12 @@ fn bootstrap(scene: &Scene) -> Value {
                         "route_config": { "virtual_hosts": [{
                             "name": "shop",
                             "domains": ["*"],
+                            "include_request_attempt_count": true,
                             "routes": [
                                 route("/api/v1/", Some(100)),
                                 route("/api/v2/", Some(50)),
                                 route("/api/v3/", None),
+                                grpc,
                             ]
                         }] },
                         "http_filters": [{
@@ -215,6 +219,8 @@ fn cluster(name: &str, endpoint: SocketAddr, scene: &Scene) -> Value {
         "type": "STATIC",
         "connect_timeout": "5s",
         "per_connection_buffer_limit_bytes": 8 << 20,
+        // Envoy's default is three retries under way at once; the next would not be made.
+        "circuit_breakers": { "thresholds": [{ "max_retries": 64 }] },
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket(endpoint) } }] }]

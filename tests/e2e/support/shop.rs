@@ -42,29 +42,27 @@ impl Version {
 pub(crate) const IGNORE: [&str; 3] =
     ["header:x-backend", "body:/**/server", "body:/**/generated_at"];
 
+/// Name and value.
+pub(crate) type Field = (&'static str, &'static str);
+
 /// What a backend answers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: Option<&'static str>,
+    /// More of the header.
+    pub(crate) fields: Vec<Field>,
     pub(crate) gzip: bool,
     pub(crate) chunked: bool,
-    /// Sent as a trailer.
-    pub(crate) grpc_status: Option<&'static str>,
+    pub(crate) trailers: Vec<Field>,
     pub(crate) body: Bytes,
 }
 
 /// The answer of `version` to a request for `path` with `body`.
 pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
     let json = Some("application/json");
-    let plain = |status, content_type, body| Answer {
-        status,
-        content_type,
-        gzip: false,
-        chunked: false,
-        grpc_status: None,
-        body,
-    };
+    let plain =
+        |status, content_type, body| Answer { status, content_type, body, ..Answer::default() };
     let Some((kind, number)) = resource(path) else {
         return plain(404, json, Bytes::from_static(b"{\"error\":\"no such resource\"}"));
     };
@@ -76,7 +74,7 @@ pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
         "rpc" => {
             let fails = version == Version::Shadow && differs_in_price(number);
             Answer {
-                grpc_status: Some(if fails { "13" } else { "0" }),
+                trailers: vec![("grpc-status", if fails { "13" } else { "0" })],
                 ..plain(200, Some("application/grpc"), body)
             }
         }
@@ -88,7 +86,7 @@ pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
             Answer {
                 gzip: true,
                 chunked: true,
-                ..plain(200, json, gzip(&format!("[{}]", items.join(","))))
+                ..plain(200, json, gzip(format!("[{}]", items.join(",")).as_bytes()))
             }
         }
         _ => plain(200, json, item(version, number).into()),
@@ -98,9 +96,9 @@ pub(crate) fn answer(version: Version, path: &str, body: Bytes) -> Answer {
 /// One thing that the shadow does differently on purpose, as the report names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Difference {
-    /// `status`, `body` or `trailer`.
+    /// `status` or `body`.
     pub(crate) kind: &'static str,
-    /// A pattern of JSON Pointers, or a trailer's name; empty for a status.
+    /// A pattern of JSON Pointers; `grpc` for a gRPC status, empty for another.
     pub(crate) path: &'static str,
     /// `value` or `missing`.
     pub(crate) change: &'static str,
@@ -192,10 +190,10 @@ fn item(version: Version, number: u64) -> String {
     )
 }
 
-fn gzip(text: &str) -> Bytes {
+pub(super) fn gzip(content: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder
-        .write_all(text.as_bytes())
+        .write_all(content)
         .and_then(|()| encoder.finish())
         .expect("writing to memory does not fail")
         .into()

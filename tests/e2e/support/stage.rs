@@ -36,6 +36,7 @@ pub(crate) struct Stage {
 pub(crate) struct Finished {
     pub(crate) report: Value,
     pub(crate) text: String,
+    pub(crate) store: Store,
     pub(crate) stats: Stats,
     /// What each backend says it was asked.
     pub(crate) primary: Vec<(Method, String)>,
@@ -59,11 +60,22 @@ impl Stage {
         settings: &str,
         timeout: Duration,
     ) -> Self {
+        Self::on_loopback_described(upstream, settings, &[], timeout)
+    }
+
+    /// The same, with a descriptor set for the daemon.
+    pub(crate) fn on_loopback_described(
+        upstream: Speaks,
+        settings: &str,
+        descriptor_set: &[u8],
+        timeout: Duration,
+    ) -> Self {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let primary = Backend::speaking(upstream, Version::Primary, &Place::Host, ip);
         let shadow = Backend::speaking(upstream, Version::Shadow, &Place::Host, ip);
         let (primary_at, shadow_at) = (primary.address(), shadow.address());
-        let daemon = Daemon::start(&Place::Host, &["lo"], settings, primary_at, shadow_at);
+        let (lo, set) = (["lo"], descriptor_set);
+        let daemon = Daemon::start_with(&Place::Host, &lo, settings, set, primary_at, shadow_at);
         let tls = None;
         let scene =
             Scene { listen: ip, primary: primary_at, shadow: shadow_at, upstream, tls, timeout };
@@ -127,7 +139,12 @@ impl Stage {
     /// Sends `asks` through Envoy, checks that the primary answered each of them, waits until
     /// their copies have ended too, and gives the answers.
     pub(crate) fn play(&mut self, asks: &[Ask]) -> Vec<Answer> {
-        let driven = drive(&self.client, self.envoy.address(), asks, CONNECTIONS);
+        self.play_over(Speaks::Http1, asks)
+    }
+
+    /// The same from a client that speaks this with Envoy.
+    pub(crate) fn play_over(&mut self, downstream: Speaks, asks: &[Ask]) -> Vec<Answer> {
+        let driven = drive(&self.client, self.envoy.address(), downstream, asks, CONNECTIONS);
         for (ask, answer) in asks.iter().zip(&driven.answers) {
             assert_eq!(
                 answer.backend.as_deref(),
@@ -162,6 +179,7 @@ impl Stage {
             stats: Stats::parse(&stats_text),
             primary: primary.received(),
             shadow: shadow.received(),
+            store,
         };
         report::assert_accounts_close(&finished.report);
         finished

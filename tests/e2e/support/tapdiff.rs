@@ -32,14 +32,33 @@ impl Daemon {
         primary: SocketAddr,
         shadow: SocketAddr,
     ) -> Self {
+        Self::start_with(place, interfaces, settings, &[], primary, shadow)
+    }
+
+    /// The same, with a descriptor set of the service's messages, unless it is empty.
+    pub(crate) fn start_with(
+        place: &Place,
+        interfaces: &[&str],
+        settings: &str,
+        descriptor_set: &[u8],
+        primary: SocketAddr,
+        shadow: SocketAddr,
+    ) -> Self {
         super::require_root();
         let dir = TempDir::new().expect("a temporary folder can be made");
+        let described = if descriptor_set.is_empty() {
+            ""
+        } else {
+            std::fs::write(dir.path().join("shop.pb"), descriptor_set)
+                .expect("a temporary folder can be written to");
+            "descriptor_set = \"shop.pb\"\n"
+        };
         let config = dir.path().join("tapdiff.toml");
         let store = dir.path().join("tapdiff.db");
         let text = format!(
             "[capture]\ninterfaces = {interfaces:?}\n{settings}\n[store]\npath = {store:?}\n[http]\nlisten = \"\"\n\n\
              [[service]]\nname = \"shop\"\nprimary = [\"{primary}\"]\nshadow = [\"{shadow}\"]\n\
-             mirror = \"envoy\"\npair_by = [\"header:x-request-id\"]\nignore = {IGNORE:?}\n"
+             mirror = \"envoy\"\npair_by = [\"header:x-request-id\"]\nignore = {IGNORE:?}\n{described}"
         );
         std::fs::write(&config, text).expect("a temporary folder can be written to");
         let mut process = Process::start(
@@ -138,6 +157,11 @@ impl Store {
                 .arg(stats)
                 .args(["--envoy-clusters", super::envoy::CLUSTERS]),
         )
+    }
+
+    /// What `tapdiff show` tells of a signature or a pair.
+    pub(crate) fn show(&self, id: &str) -> Value {
+        json(tapdiff().args(["show", id, "--format", "json", "--store"]).arg(&self.path))
     }
 
     fn stats_file(&self, text: &str) -> PathBuf {

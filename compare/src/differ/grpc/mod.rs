@@ -31,7 +31,7 @@ use super::place::{Place, Step};
 use super::protobuf::{self, Messages};
 use super::{binary, header, json, parameters};
 use crate::descriptors::Method;
-use crate::{Change, Descriptors, Incomparable, Kind};
+use crate::{Change, Descriptors, Incomparable, Kind, grpc_status};
 use frames::{Frame, Unframed, frames};
 
 /// Decoded bytes of a trailer frame; one with more is none.
@@ -54,6 +54,17 @@ struct Answer<'r> {
     framing: Framing,
 }
 
+/// What came of comparing two statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Statuses {
+    /// They are the same.
+    Same,
+    /// They differ as a rule expects, and all else can be compared.
+    Expected,
+    /// They differ, and nothing else can be expected to be the same.
+    SettleAll,
+}
+
 /// The two answers, if both are gRPC of one message format.
 pub(super) fn both<'r>(primary: &'r Response, shadow: &'r Response) -> Option<Answers<'r>> {
     let ((ours, format), (theirs, other)) = (framing_of(primary)?, framing_of(shadow)?);
@@ -67,13 +78,13 @@ pub(super) fn both<'r>(primary: &'r Response, shadow: &'r Response) -> Option<An
 }
 
 impl<'r> Answers<'r> {
-    /// Whether the statuses differ, which is noted as the finding that it is.
-    pub(super) fn statuses_differ(&self, findings: &mut Findings<'_>) -> bool {
+    /// Compares the statuses. That they differ is noted as the finding that it is.
+    pub(super) fn compare_statuses(&self, findings: &mut Findings<'_>) -> Statuses {
         let trailers = (self.trailers(&self.primary), self.trailers(&self.shadow));
-        let ours = self.primary.status(&trailers.0).map(<[u8]>::trim_ascii);
-        let theirs = self.shadow.status(&trailers.1).map(<[u8]>::trim_ascii);
+        let ours = grpc_status::sent(&self.primary.response.fields, &trailers.0);
+        let theirs = grpc_status::sent(&self.shadow.response.fields, &trailers.1);
         if ours == theirs {
-            return false;
+            return Statuses::Same;
         }
         let change = match (ours, theirs) {
             (Some(_), None) => Change::Missing,
@@ -83,16 +94,27 @@ impl<'r> Answers<'r> {
         let codes = (ours.unwrap_or_default(), theirs.unwrap_or_default());
         if let Some(expected) = findings.explain_status(codes.0, codes.1) {
             findings.suppress(expected);
-            return false;
+            // As with HTTP's: an answer and a failure say nothing alike, two failures may.
+            let is_ok = |code: &[u8]| code == grpc_status::OK;
+            return if is_ok(codes.0) || is_ok(codes.1) {
+                Statuses::SettleAll
+            } else {
+                Statuses::Expected
+            };
         }
-        let (ours, theirs) = (ours.map(status::named), theirs.map(status::named));
+        let (ours, theirs) = (ours.map(grpc_status::named), theirs.map(grpc_status::named));
         let path = || ("grpc".into(), "grpc".into());
         findings.diverge(Kind::Status, path, change, ours.as_deref(), theirs.as_deref());
-        true
+        Statuses::SettleAll
     }
 
-    /// Compares header and trailer fields.
-    pub(super) fn compare_fields(&self, echo: &Echo<'_>, findings: &mut Findings<'_>) {
+    /// Compares header and trailer fields, given what the statuses are.
+    pub(super) fn compare_fields(
+        &self,
+        statuses: Statuses,
+        echo: &Echo<'_>,
+        findings: &mut Findings<'_>,
+    ) {
         let trailers = (self.trailers(&self.primary), self.trailers(&self.shadow));
         let header = (&self.primary.response.fields, &self.shadow.response.fields);
         let details = (
@@ -101,14 +123,20 @@ impl<'r> Answers<'r> {
         );
         let explained = details.0 != details.1 && compare_details(details, echo, findings);
         // Nearly always both have all fields where the other has them, and details are the same.
-        let is_in = |fields: &Fields| fields.get(status::STATUS).is_some();
-        if !explained && is_in(header.0) == is_in(header.1) {
+        let is_in = |fields: &Fields| fields.get(grpc_status::FIELD).is_some();
+        let settled: &[&[u8]] = match (explained, statuses) {
+            (true, Statuses::Expected) => &[status::DETAILS, grpc_status::FIELD],
+            (true, _) => &[status::DETAILS],
+            (false, Statuses::Expected) => &[grpc_status::FIELD],
+            (false, _) => &[],
+        };
+        if settled.is_empty() && is_in(header.0) == is_in(header.1) {
             header::compare(Kind::Header, header.0, header.1, echo, findings);
             header::compare(Kind::Trailer, &trailers.0, &trailers.1, echo, findings);
             return;
         }
-        let (ours, our_trailers) = status::in_trailers(header.0, &trailers.0, explained);
-        let (theirs, their_trailers) = status::in_trailers(header.1, &trailers.1, explained);
+        let (ours, our_trailers) = status::in_trailers(header.0, &trailers.0, settled);
+        let (theirs, their_trailers) = status::in_trailers(header.1, &trailers.1, settled);
         header::compare(Kind::Header, &ours, &theirs, echo, findings);
         header::compare(Kind::Trailer, &our_trailers, &their_trailers, echo, findings);
     }
@@ -251,11 +279,6 @@ fn messages<'m>(
 }
 
 impl<'r> Answer<'r> {
-    /// The status, given the trailers.
-    fn status<'a>(&'a self, trailers: &'a Fields) -> Option<&'a [u8]> {
-        trailers.get(status::STATUS).or_else(|| self.response.fields.get(status::STATUS))
-    }
-
     /// How compressed messages are compressed.
     fn coding(&self) -> Option<&'r [u8]> {
         self.response.fields.get(b"grpc-encoding")
@@ -314,7 +337,7 @@ pub(crate) fn answer_is_error(response: &Response) -> bool {
     let answer = Answer { response, framing };
     let web = if framing == Framing::Http2 { None } else { answer.web_trailers() };
     let trailers = web.as_ref().unwrap_or(&response.trailers);
-    answer.status(trailers).is_some_and(|status| status::is_error(status.trim_ascii()))
+    grpc_status::sent(&response.fields, trailers).is_some_and(grpc_status::is_error)
 }
 
 /// What the media type of an answer says of gRPC.

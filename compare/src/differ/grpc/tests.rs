@@ -163,6 +163,15 @@ fn compression_is_no_difference_and_is_bounded() {
     };
     let plain = |number: u32| ok(GET, order(number)).response_header("grpc-encoding", "gzip");
     assert_eq!(differences(zipped(1), plain(1)), [""; 0]);
+    // A server that compresses nothing names no coding, or `identity`.
+    let unzipped = ok(GET, order(1));
+    let found = compared(true, zipped(1), unzipped.clone(), &[]);
+    assert_eq!(
+        (found.verdict, notes(&found)),
+        (Verdict::Matched, vec![("builtin:content-encoding", 1)])
+    );
+    let identity = unzipped.response_header("grpc-encoding", "identity");
+    assert_eq!(differences(identity, zipped(1)), [""; 0]);
     assert_eq!(differences(zipped(1), plain(2)), ["body /number value: 1 -> 2"]);
     let verdict = |one: Sample, other: Sample| compared(true, one, other, &[]).verdict;
     let with = |body: Vec<u8>, coding: &str| ok(GET, body).response_header("grpc-encoding", coding);
