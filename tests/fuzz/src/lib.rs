@@ -1,12 +1,14 @@
 //! The whole way from a capture file's bytes to closed accounts, as a fuzzer sees it.
 //!
 //! The rooms of capture have their own targets in `capture::fuzzing`. This one goes through the
-//! public doors only: the file reader, [`Tap`], [`Judge`].
+//! public doors only: the file reader, [`Tap`], [`Judge`]; [`answers`] begins at the last of them.
 //!
 //! Promises that are asserted:
 //! - every exchange that leaves the tap is counted once, by its label;
 //! - every exchange pushed into the judge ends in exactly one outcome;
 //! - a file reads the same in one piece and byte by byte.
+
+mod answers;
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use std::time::Duration;
 use capture::source::file::Reader;
 use capture::{Leg, Limits, Origin, ServiceId, Tap, Target, Timestamp};
 use compare::{Extractor, Judge, Mirror, Policy, ServicePolicy, Window};
+
+pub use answers::answers;
 
 /// Where the committed captures have their legs.
 const ADDRESSES: [(&str, Leg); 8] = [
@@ -160,9 +164,9 @@ impl Judged {
 mod tests {
     use std::path::Path;
 
-    fn inputs() -> Vec<Vec<u8>> {
+    fn inputs(target: &str) -> Vec<Vec<u8>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let folders = ["seeds", "crashes"].map(|kind| root.join(kind).join("pipeline"));
+        let folders = ["seeds", "crashes"].map(|kind| root.join(kind).join(target));
         let entries = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten();
         entries
             .map(|entry| {
@@ -175,12 +179,24 @@ mod tests {
 
     #[test]
     fn every_committed_capture_closes_its_accounts() {
-        let inputs = inputs();
+        let inputs = inputs("pipeline");
         assert!(inputs.len() > 5, "the seeds are there");
         for mut bytes in inputs {
             super::pipeline(&bytes);
             bytes.pop();
             super::pipeline(&bytes);
+        }
+    }
+
+    #[test]
+    fn every_committed_pair_of_answers_is_judged_as_promised() {
+        let inputs = inputs("answers");
+        assert!(inputs.len() > 15, "the seeds are there");
+        for mut bytes in inputs {
+            while !bytes.is_empty() {
+                super::answers(&bytes);
+                bytes.truncate(bytes.len() - bytes.len().min(7));
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ mod target {
         Ok("hpack") => fuzzing::hpack,
         Ok("tls") => fuzzing::tls,
         Ok("pipeline") => fuzz::pipeline,
+        Ok("answers") => fuzz::answers,
         other => panic!("FUZZ_TARGET names no target: {other:?}"),
     });
 
