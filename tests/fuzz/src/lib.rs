@@ -1,7 +1,7 @@
 //! The whole way from a capture file's bytes to closed accounts, as a fuzzer sees it.
 //!
 //! The rooms of capture have their own targets in `capture::fuzzing`. This one goes through the
-//! public doors only: the file reader, [`Tap`], [`Judge`]; [`answers`] begins at the last of them.
+//! public doors only: the file reader, [`Tap`], [`Judge`]; [`answers()`] begins at the last of them.
 //!
 //! Promises that are asserted:
 //! - every exchange that leaves the tap is counted once, by its label;
