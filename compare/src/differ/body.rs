@@ -6,6 +6,7 @@ use capture::Response;
 use capture::body::{DecodeError, decode};
 
 use super::charset::Decoded;
+use super::coding::{DECODED_BYTES, coding};
 use super::content::{Content, Format};
 use super::echo::Echo;
 use super::findings::{Findings, Reason};
@@ -13,9 +14,6 @@ use super::here::{Here, TextBudget};
 use super::place::Place;
 use super::{binary, charset, form, grpc, json, multipart, protobuf, text};
 use crate::{Change, Incomparable};
-
-/// Decoded bytes of one body. Larger ones are not compared ([`Incomparable::BodyOverCap`]).
-pub(super) const DECODED_BYTES: u64 = 16 << 20;
 
 /// Compares the bodies of two responses to a request for `path`, and adds to `findings`.
 ///
@@ -162,19 +160,4 @@ fn bytes(primary: Content<'_>, shadow: Content<'_>, here: &mut Here<'_, '_, '_, 
 /// `bytes`, said to be what the body of `response` is.
 fn content<'r>(response: &'r Response, bytes: &'r [u8]) -> Content<'r> {
     Content { content_type: response.fields.get(b"content-type"), bytes }
-}
-
-/// The Content-Encoding; `None` for identity.
-pub(super) fn coding(response: &Response) -> Option<Cow<'_, [u8]>> {
-    let mut fields = response.fields.get_all(b"content-encoding");
-    let first = fields.next()?;
-    let coding = match fields.next() {
-        None => Cow::Borrowed(first),
-        // RFC 9110 §5.3: several fields are one list.
-        Some(second) => {
-            let all: Vec<_> = [first, second].into_iter().chain(fields).collect();
-            Cow::Owned(all.join(&b", "[..]))
-        }
-    };
-    (!coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")).then_some(coding)
 }

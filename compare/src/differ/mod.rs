@@ -13,6 +13,7 @@ mod bare;
 mod binary;
 mod body;
 mod charset;
+mod coding;
 mod content;
 mod echo;
 mod findings;

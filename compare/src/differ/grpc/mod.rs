@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use capture::body::{DecodeError, decode};
 use capture::{Fields, Response};
 
-use super::body::{DECODED_BYTES, coding};
+use super::coding::{DECODED_BYTES, coding};
 use super::echo::Echo;
 use super::findings::{Findings, Reason};
 use super::framing::{Framing, of_media_type};
