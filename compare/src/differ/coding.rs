@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use capture::Response;
 
-/// Decoded bytes of one body. Larger ones are not compared ([`Incomparable::BodyOverCap`]).
+/// Decoded bytes of one body. Larger ones are not compared ([`crate::Incomparable::BodyOverCap`]).
 pub(super) const DECODED_BYTES: u64 = 16 << 20;
 
 /// The Content-Encoding; `None` for identity.
