@@ -128,41 +128,53 @@ impl Trial {
     }
 
     fn by_values(&self, pair: &JudgedPair<'_>) -> Tried {
-        let fate = |of: &StoredDivergence<'_>| {
-            let (mut needs_bodies, mut hidden) = (false, false);
-            for (index, rule) in self.policy.rules.iter().enumerate() {
-                if self.hides(index, pair, of) {
-                    hidden = true;
-                    continue;
-                }
-                match rule.explains(pair.endpoint, *of, pair.start) {
-                    // The rest of the answers was not looked at: nobody knows what it has.
-                    Explained::Yes if stands_for_more(of) => needs_bodies = true,
-                    Explained::Yes => return Fate::Explained(index),
-                    Explained::NeedsBodies => needs_bodies = true,
-                    Explained::No => {}
-                }
+        let fates = pair.divergences.iter().map(|of| self.of_values(pair, of)).collect();
+        Tried { fates, new: Vec::new() }
+    }
+
+    fn of_values(&self, pair: &JudgedPair<'_>, of: &StoredDivergence<'_>) -> Fate {
+        let (mut needs_bodies, mut hidden) = (false, false);
+        for (index, rule) in self.policy.rules.iter().enumerate() {
+            if self.hides(index, pair, of) {
+                hidden = true;
+                continue;
             }
-            match (hidden, needs_bodies) {
-                (true, _) => Fate::Undecided(Undecided::Redacted),
-                (_, true) => Fate::Undecided(Undecided::NotKept),
-                _ => Fate::Left,
+            match rule.explains(pair.endpoint, *of, pair.start) {
+                // The rest of the answers was not looked at: nobody knows what it has.
+                Explained::Yes if stands_for_more(of) => needs_bodies = true,
+                Explained::Yes => return Fate::Explained(index),
+                Explained::NeedsBodies => needs_bodies = true,
+                Explained::No => {}
             }
-        };
-        Tried { fates: pair.divergences.iter().map(fate).collect(), new: Vec::new() }
+        }
+        match (hidden, needs_bodies) {
+            (true, _) => Fate::Undecided(Undecided::Redacted),
+            (_, true) => Fate::Undecided(Undecided::NotKept),
+            _ => Fate::Left,
+        }
     }
 
     /// `None` where the messages do not show what was found: something in them is redacted, or the
     /// service was configured otherwise.
+    ///
+    /// Fields are judged by their values, which tell all there is, also where redaction has taken a
+    /// cookie's name with its value. Behind a status that was stored they were not looked at.
     fn by_messages(
         &mut self,
         pair: &JudgedPair<'_>,
         messages: (&Exchange, &Exchange),
     ) -> Option<Tried> {
-        let before = compared(&mut self.differ, &self.plain, pair.endpoint, messages)?;
-        let under = compared(&mut self.differ, &self.under, pair.endpoint, messages)?;
+        let has_status = pair.divergences.iter().any(|of| of.kind == Kind::Status);
+        let in_messages = |kind: Kind| has_status || kind == Kind::Body;
+        let mut found = |policy: &ServicePolicy| {
+            let mut found = compared(&mut self.differ, policy, pair.endpoint, messages)?;
+            found.retain(|of| in_messages(of.kind) || of.change == Change::More);
+            Some(found)
+        };
+        let (before, under) = (found(&self.plain)?, found(&self.under)?);
         let shown = |of: &StoredDivergence<'_>| before.iter().any(|found| is_place_of(found, of));
-        if !pair.divergences.iter().filter(|of| !is_rest(of)).all(shown) {
+        let mut to_be_shown = pair.divergences.iter().filter(|of| in_messages(of.kind));
+        if !to_be_shown.all(|of| is_rest(of) || shown(of)) {
             return None;
         }
         let all_listed = !pair.divergences.iter().any(is_rest)
@@ -174,7 +186,11 @@ impl Trial {
                 left[at] && (is_place_of(found, of) || has_moved(found, of, &before))
             });
             fates.push(match same {
-                _ if is_rest(of) && !under.is_empty() => Fate::Undecided(Undecided::NotListed),
+                _ if is_rest(of) => match under.is_empty() {
+                    true => self.explained(pair, of),
+                    false => Fate::Undecided(Undecided::NotListed),
+                },
+                _ if !in_messages(of.kind) => self.of_values(pair, of),
                 Some(at) => {
                     left[at] = false;
                     let mut rules = 0..self.policy.rules.len();
@@ -197,29 +213,39 @@ impl Trial {
         }
         if !new.is_empty() {
             // A judge that has seen nothing knows what values alone tell.
-            let noise = &self.noise;
-            let told =
+            let mut told =
                 compared(&mut Differ::listing(LISTED), &self.policy, pair.endpoint, messages)?;
-            new = told
-                .into_iter()
-                .filter(|told| new.iter().any(|of| is_place_of(of, &told.into())))
-                .filter(|told| !noise.contains(&told.signature))
-                .collect();
+            told.retain(|told| {
+                new.iter().any(|of| is_place_of(of, &told.into()))
+                    && !self.noise.contains(&told.signature)
+            });
+            new = told;
+        }
+        // Whose name is redacted has no place that could be reported.
+        if new.iter().any(|found| found.path.contains(REDACTED)) {
+            return None;
         }
         Some(Tried { fates, new })
     }
 
     /// Which rule a divergence is owed to that is not found under all of them.
     fn explained(&self, pair: &JudgedPair<'_>, of: &StoredDivergence<'_>) -> Fate {
-        let by = |wanted: Explained| {
-            let rules = &self.policy.rules;
-            rules.iter().position(|rule| rule.explains(pair.endpoint, *of, pair.start) == wanted)
+        let by = |wanted: Explained, of_arrays: bool| {
+            self.policy.rules.iter().position(|rule| {
+                (!of_arrays || rule.action().is_of_arrays())
+                    && rule.explains(pair.endpoint, *of, pair.start) == wanted
+            })
         };
-        let rule = by(Explained::Yes).or_else(|| by(Explained::NeedsBodies)).or_else(|| {
-            // Of elements that belong together otherwise now.
-            let of_bodies = |rule: &Rule| matches!(rule.scope(), Scope::Body(_));
-            self.policy.rules.iter().position(of_bodies)
-        });
+        // Whichever hides what told elements apart may have done it, but one that is about the array
+        // surely did.
+        let rule = by(Explained::Yes, false)
+            .or_else(|| by(Explained::NeedsBodies, true))
+            .or_else(|| by(Explained::NeedsBodies, false))
+            .or_else(|| {
+                // Of elements that belong together otherwise now.
+                let of_bodies = |rule: &Rule| matches!(rule.scope(), Scope::Body(_));
+                self.policy.rules.iter().position(of_bodies)
+            });
         match rule {
             Some(index) if self.hides(index, pair, of) => Fate::Undecided(Undecided::Redacted),
             Some(index) => Fate::Explained(index),

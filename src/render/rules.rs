@@ -144,6 +144,9 @@ fn write_service(out: &mut String, service: &ServiceTrial) -> Written {
     write_rules(out, &service.rules)?;
     write_signatures(out, "What still differs", &service.remaining)?;
     write_signatures(out, "What no longer differs", &service.vanished)?;
+    if !service.undecided.is_empty() {
+        writeln!(out)?;
+    }
     for of in &service.undecided {
         let why = match of.reason {
             "not_kept" => "their messages are needed, and were not kept whole",
@@ -241,7 +244,7 @@ fn write_signatures(out: &mut String, title: &str, all: &[SignatureCount]) -> Wr
         let more = counted((all.len() - LISTED) as u64, "more signature");
         writeln!(out, "    {}", quiet(format!("and {more}: --format json has them all")))?;
     }
-    writeln!(out)
+    Ok(())
 }
 
 fn header_quiet(row: usize, _: usize, cell: String) -> String {

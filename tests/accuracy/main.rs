@@ -13,6 +13,7 @@
 //! | `change` | what the shadow gets wrong, and where it must be found |
 //! | `play` | the traffic as a capture, whole or with packets lost |
 //! | `judged` | what tapdiff stored of it |
+//! | `rules` | rules tried on what was stored, against a run with them |
 
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
@@ -20,6 +21,7 @@ mod answer;
 mod change;
 mod judged;
 mod play;
+mod rules;
 mod service;
 #[path = "../bench/wire.rs"]
 mod wire;

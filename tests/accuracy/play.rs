@@ -43,6 +43,16 @@ pub(crate) struct Truth {
 impl Play {
     /// `pairs` mirrored requests. The same for the same arguments.
     pub(crate) fn new(pairs: usize, seed: u64) -> Self {
+        Self::wrong_from(WARM_UP, 5, pairs, seed)
+    }
+
+    /// So few that all of them are kept as examples, each wrong in its own way.
+    pub(crate) fn short(pairs: usize, seed: u64) -> Self {
+        Self::wrong_from(0, 1, pairs, seed)
+    }
+
+    /// One of `every` pairs is wrong from that of number `first` on.
+    fn wrong_from(first: usize, every: usize, pairs: usize, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut primary = Instance::new("primary-1", rng.u64(..), 1_000);
         let mut shadow = Instance::new("shadow-1", rng.u64(..), 400_000);
@@ -61,10 +71,14 @@ impl Play {
             primary.vary(&mut ours, &asked, at + Duration::from_millis(2));
             shadow.vary(&mut theirs, &asked, at + Duration::from_millis(3));
             let (mut class, mut expected) = ("", Vec::new());
-            if n >= WARM_UP && n % 5 == 0 {
+            if n >= first && n % every == 0 {
                 // Of the classes that apply, the one that had its turn least often.
                 let mut order: Vec<usize> = (0..WRONG.len()).collect();
                 order.sort_by_key(|class| turns[*class]);
+                if every == 1 {
+                    // Else short plays would all begin with the same classes.
+                    order.rotate_left(usize::try_from(seed).unwrap() * pairs % WRONG.len());
+                }
                 for at in order {
                     let (name, wrong) = &WRONG[at];
                     let mut answer = theirs.clone();

@@ -27,6 +27,10 @@ const MACHINES: usize = 8;
 /// Differences from which on values are said to be names of machines, or fresh tokens.
 const LEAST: usize = 5;
 
+/// Pairs that may say how all are written, and how often others are asked.
+const PART: usize = 8;
+const PARTS: usize = 8;
+
 /// Digits of a token that stands alone.
 const TOKEN_CHARS: usize = 8;
 
@@ -110,7 +114,9 @@ pub(super) fn of_values(
     {
         return Some((action, Why::Numbers));
     }
-    if let Some(action) = token(pairs).filter(|action| holds(action.clone())) {
+    // A few may be something else: then some of the pairs alone say how the others are written.
+    let mut parts = std::iter::once(pairs).chain(pairs.chunks(PART).take(PARTS));
+    if let Some(action) = parts.find_map(|part| token(part).filter(|a| holds(a.clone()))) {
         return Some((action, Why::Tokens));
     }
     if are_machines(place, pairs) {
@@ -155,7 +161,7 @@ fn go_both_ways(pairs: &[(&str, &str)]) -> bool {
     let number = |text: &str| unquoted(text).parse::<f64>().ok();
     let (mut up, mut down) = (0, 0);
     for (ours, theirs) in pairs {
-        let (Some(ours), Some(theirs)) = (number(ours), number(theirs)) else { return false };
+        let (Some(ours), Some(theirs)) = (number(ours), number(theirs)) else { continue };
         up += usize::from(theirs > ours);
         down += usize::from(theirs < ours);
     }

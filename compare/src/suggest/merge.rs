@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Place, Suggestion, Why, anywhere, last_level};
+use super::{Place, Suggestion, Why, anywhere, last_level, scope};
 use crate::{Action, Rule, Scope, TextPattern};
 
 /// Brings together what says the same of one place. What would explain more than it was found for,
-/// by `hides`, is left as it is.
+/// by `hides`, is left as it is. Places in `weak` are the same, and were seen too rarely to speak for
+/// themselves: they come along where a rule explains all of theirs, by `explains`.
 pub(super) fn merged(
     alone: Vec<Suggestion>,
+    weak: &[Place],
+    explains: impl Fn(&Rule, &Place) -> bool,
     hides: impl Fn(&Rule, &[Place]) -> bool,
 ) -> Vec<Suggestion> {
     let mut alike: BTreeMap<(String, String), Vec<Suggestion>> = BTreeMap::new();
@@ -20,17 +23,23 @@ pub(super) fn merged(
             (Action::Key(key), _) => key.pointers().collect::<Vec<_>>().join(" "),
             (action, _) => action.as_str().to_owned(),
         };
-        let place = &one.places[0];
-        let of_arrays = one.rule.action().is_of_arrays();
-        let at = match one.rule.scope() {
-            Scope::Body(_) if !of_arrays => format!("body:/**/{}", last_level(&place.pattern)),
-            scope => scope.to_string(),
-        };
+        let at = named(one.rule.scope(), &one.places[0], one.rule.action().is_of_arrays());
         alike.entry((at, what)).or_default().push(one);
     }
     let mut all = Vec::new();
-    for group in alike.into_values() {
-        match joined(&group).filter(|one| group.len() > 1 && !hides(&one.rule, &one.places)) {
+    for ((at, _), group) in alike {
+        let of_arrays = group[0].rule.action().is_of_arrays();
+        let mut more: Vec<Place> = weak.to_vec();
+        more.retain(|place| {
+            let scope = scope(place);
+            place.change == group[0].places[0].change
+                && scope.is_some_and(|scope| named(&scope, place, of_arrays) == at)
+        });
+        if let Some(one) = joined(&group, &more) {
+            more.retain(|place| explains(&one.rule, place));
+        }
+        let is_one = group.len() + more.len() == 1;
+        match joined(&group, &more).filter(|one| !is_one && !hides(&one.rule, &one.places)) {
             Some(one) => all.push(one),
             None => all.extend(group),
         }
@@ -38,13 +47,22 @@ pub(super) fn merged(
     all
 }
 
-fn joined(group: &[Suggestion]) -> Option<Suggestion> {
-    let places: Vec<Place> = group.iter().flat_map(|one| one.places.clone()).collect();
+/// What a place is called at whichever endpoint.
+fn named(scope: &Scope, place: &Place, of_arrays: bool) -> String {
+    match scope {
+        Scope::Body(_) if !of_arrays => format!("body:/**/{}", last_level(&place.pattern)),
+        scope => scope.to_string(),
+    }
+}
+
+fn joined(group: &[Suggestion], more: &[Place]) -> Option<Suggestion> {
+    let places = group.iter().flat_map(|one| &one.places).chain(more);
+    let places: Vec<Place> = places.cloned().collect();
     let first = group.first()?;
-    let same_scope = group.iter().all(|one| one.rule.scope() == first.rule.scope());
+    let is_first = |place: &Place| scope(place).as_ref() == Some(first.rule.scope());
     let last = last_level(&places[0].pattern);
     let scope = match first.rule.scope() {
-        Scope::Body(_) if !same_scope => anywhere(last).filter(|_| last != "*")?,
+        Scope::Body(_) if !places.iter().all(is_first) => anywhere(last).filter(|_| last != "*")?,
         scope => scope.clone(),
     };
     let mut rule = Rule::new("", scope, widest(group)?).ok()?;

@@ -3,7 +3,7 @@
 //!
 //! A signature is looked at where the service is known to vary there by itself, or where it differs
 //! in a large share of an endpoint's pairs with values of one class ([`class`]). What is proposed
-//! is checked against every value at hand: it explains all of its own signature. One place at
+//! is checked against the values at hand: it explains nearly all of its own signature. One place at
 //! several endpoints is one rule ([`merge`]), unless that one would explain what nobody looked at.
 //!
 //! Refuses to propose: a rule for a whole body or a status; one that hides another type, or that
@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use capture::{Exchange, Timestamp};
 
 use crate::{
-    Change, Explained, Kind, NoiseCause, PathPattern, Rule, Scope, SignatureId, StoredDivergence,
-    TextPattern,
+    Action, Change, Explained, Kind, NoiseCause, PathPattern, Rule, Scope, SignatureId,
+    StoredDivergence, TextPattern,
 };
 pub use class::Why;
 
@@ -136,8 +136,17 @@ impl Suggester {
             let others = all.iter().filter(|(place, _)| !own.contains(&place.signature));
             others.into_iter().any(|(place, values)| explains_any(rule, place, values))
         };
-        let alone = found.into_iter().filter(|one| !hides(&one.rule, &one.places)).collect();
-        let mut merged = merge::merged(alone, hides);
+        let alone: Vec<Suggestion> =
+            found.into_iter().filter(|one| !hides(&one.rule, &one.places)).collect();
+        let speaks = |place: &Place| alone.iter().any(|o| o.places[0].signature == place.signature);
+        let weak = all.iter().map(|(place, _)| place);
+        let weak = weak.filter(|place| is_shared(place, min_share) && !speaks(place));
+        let weak: Vec<Place> = weak.cloned().collect();
+        let explains = |rule: &Rule, place: &Place| {
+            let own = all.iter().filter(|(of, _)| of.signature == place.signature);
+            own.into_iter().all(|(place, values)| explains_all(rule, place, values))
+        };
+        let mut merged = merge::merged(alone, &weak, explains, hides);
         // What silences most comes first.
         merged
             .sort_by_key(|one| std::cmp::Reverse(one.places.iter().map(|p| p.pairs).sum::<u64>()));
@@ -153,9 +162,7 @@ fn suggested(place: &Place, values: &Values, min_share: f64) -> Option<Suggestio
     if place.kind == Kind::Status || is_whole || is_redacted {
         return None;
     }
-    #[expect(clippy::cast_precision_loss, reason = "a share of pairs")]
-    let share = place.pairs as f64 / place.of.max(1) as f64;
-    let is_often = place.pairs >= LEAST && share >= min_share;
+    let is_often = place.pairs >= LEAST && is_shared(place, min_share);
     if place.learned.is_none() && !is_often {
         return None;
     }
@@ -188,6 +195,13 @@ fn suggested(place: &Place, values: &Values, min_share: f64) -> Option<Suggestio
     })
 }
 
+/// Whether it is in that share of its endpoint's pairs.
+fn is_shared(place: &Place, min_share: f64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "a share of pairs")]
+    let share = place.pairs as f64 / place.of.max(1) as f64;
+    share >= min_share
+}
+
 /// What names the place in a rule.
 fn scope(place: &Place) -> Option<Scope> {
     let text = match place.kind {
@@ -214,17 +228,20 @@ fn stored<'v>(
     StoredDivergence { kind, path, change, primary: primary.as_deref(), shadow: shadow.as_deref() }
 }
 
-/// Whether `rule` explains everything that was seen there, or may: arrays are held against each
-/// other only where their elements are.
+/// Whether `rule` explains what was seen there, or may: arrays are held against each other only
+/// where their elements are. Of a rule that reads values, one in twenty may be something else: a
+/// fault among the noise, which stays reported.
 fn explains_all(rule: &Rule, place: &Place, values: &Values) -> bool {
     let may = rule.action().is_of_arrays();
-    values.pairs.iter().all(|pair| {
+    let explained = values.pairs.iter().filter(|pair| {
         match rule.explains(&place.endpoint, stored(place, &values.path, pair), Timestamp::ZERO) {
             Explained::Yes => true,
             Explained::NeedsBodies => may,
             Explained::No => false,
         }
-    })
+    });
+    let (explained, all) = (explained.count(), values.pairs.len());
+    explained == all || *rule.action() != Action::Ignore && explained * 20 >= all * 19
 }
 
 /// Whether `rule` explains something that was seen there.

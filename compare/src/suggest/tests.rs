@@ -180,6 +180,35 @@ fn a_rule_for_several_places_explains_none_that_was_not_looked_at() {
 }
 
 #[test]
+fn a_fault_among_the_noise_stays_reported() {
+    let with = |wrong: u64| {
+        body("GET /", "/id", move |n| {
+            let theirs =
+                if n < wrong { "\"none\"".to_owned() } else { format!("\"{}\"", hex(n + 90)) };
+            (format!("\"{}\"", hex(n)), theirs)
+        })
+    };
+    assert_eq!(written(&[with(1)]), ["GET /: normalise body:/id ^[0-9a-f]{8}$ *"]);
+    assert_eq!(written(&[with(2)]), [""; 0]);
+}
+
+#[test]
+fn a_place_that_was_seen_rarely_comes_along_where_it_is_the_same_elsewhere() {
+    let host = |endpoint| body(endpoint, "/host", |_| ("\"a\"".into(), "\"b\"".into()));
+    let mut few = host("GET /api/c");
+    few.values.truncate(2);
+    assert_eq!(written(&[few.clone()]), [""; 0]);
+    let all = [host("GET /api/a"), few.clone()];
+    // Two pairs, which are all that the endpoint has.
+    let places = suggestions(&all).len();
+    assert_eq!(places, 1);
+    assert_eq!(written(&all), ["GET /api/*: ignore body:/host"]);
+    few.values = vec![("\"a\"".into(), "\"b\"".into())];
+    (few.pairs, few.change) = (20, Change::Missing);
+    assert_eq!(written(&[host("GET /api/a"), few]), ["GET /api/a: ignore body:/host"]);
+}
+
+#[test]
 fn a_rule_that_would_hide_what_is_missing_is_not_proposed() {
     let host = body("GET /", "/hostname", |_| ("\"a\"".into(), "\"b\"".into()));
     let mut gone = host.clone();

@@ -107,11 +107,20 @@ fn of_service(
             suggester.push(signature, of, pair.messages());
         }
     })?;
-    let found = suggester.finish(places(service, &noise), min_share);
-    let counts = counted(history, service, &noise, &found)?;
+    let mut found = suggester.finish(places(service, &noise), min_share);
+    // One that explains nothing beside the others is left out, and what is left is counted again.
+    let counts = loop {
+        let counts = counted(history, service, &noise, &found)?;
+        let before = found.len();
+        let mut used = counts.iter().map(|count| count.differences > 0);
+        found.retain(|_| used.next().unwrap_or(false));
+        if found.len() == before {
+            break counts;
+        }
+    };
     let compared: HashMap<&str, u64> =
         service.endpoints.iter().map(|of| (of.endpoint.as_str(), of.compared)).collect();
-    let rules = found.iter().zip(counts).filter(|(_, count)| count.differences > 0);
+    let rules = found.iter().zip(counts);
     Ok(Suggested {
         service: service.service.clone(),
         compared: service.pairs.compared,
