@@ -53,7 +53,12 @@ fn write_suggested(out: &mut String, service: &Suggested) -> Written {
     for rule in &service.rules {
         writeln!(out)?;
         write_evidence(out, rule)?;
-        out.push_str(&rule.toml);
+        // Names in it come from the wire.
+        if rule.toml.lines().all(|line| printable(line) == line) {
+            out.push_str(&rule.toml);
+        } else {
+            writeln!(out, "# The rule holds what cannot be shown: --format json has it.")?;
+        }
     }
     Ok(())
 }

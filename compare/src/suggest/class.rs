@@ -116,7 +116,9 @@ pub(super) fn of_values(
     }
     // A few may be something else: then some of the pairs alone say how the others are written.
     let mut parts = std::iter::once(pairs).chain(pairs.chunks(PART).take(PARTS));
-    if let Some(action) = parts.find_map(|part| token(part).filter(|a| holds(a.clone()))) {
+    if let Some(action) =
+        parts.find_map(|part| token(place.kind, part).filter(|a| holds(a.clone())))
+    {
         return Some((action, Why::Tokens));
     }
     if are_machines(place, pairs) {
@@ -169,13 +171,15 @@ fn go_both_ways(pairs: &[(&str, &str)]) -> bool {
 }
 
 /// A pattern for what is new in every value, with what always stands beside it.
-fn token(pairs: &[(&str, &str)]) -> Option<Action> {
+fn token(kind: Kind, pairs: &[(&str, &str)]) -> Option<Action> {
     if pairs.len() < LEAST {
         return None;
     }
     let (mut befores, mut afters, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
     for (ours, theirs) in pairs {
-        let (ours, theirs) = (unquoted(ours), unquoted(theirs));
+        // In a field, quotes are part of the value.
+        let text = |value| if kind == Kind::Body { unquoted(value) } else { value };
+        let (ours, theirs) = (text(ours), text(theirs));
         if ours.contains(['\\', '«', '…']) || theirs.contains(['\\', '«', '…']) {
             return None;
         }

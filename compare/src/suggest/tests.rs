@@ -116,6 +116,14 @@ fn the_narrowest_action_is_proposed_for_each_class_of_values() {
 }
 
 #[test]
+fn quotes_in_a_field_are_part_of_its_value() {
+    let mut etag =
+        body("GET /", "etag", |n| (format!("\"{}\"", hex(n)), format!("\"{}\"", hex(n + 90))));
+    etag.kind = Kind::Header;
+    assert_eq!(written(&[etag]), [r#"GET /: normalise header:etag ^"[0-9a-f]{8}"$ "*""#]);
+}
+
+#[test]
 fn what_may_be_a_fault_is_not_proposed() {
     let shifted = |n: u64| (n.to_string() + "00", n.to_string() + "01");
     let words = |n: u64| {
