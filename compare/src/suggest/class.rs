@@ -193,8 +193,8 @@ fn token(kind: Kind, pairs: &[(&str, &str)]) -> Option<Action> {
     if fresh.len() * 10 < tokens.len() * 8 {
         return None;
     }
-    let (begins, lead) = beside(&befores, |texts| shared_end(texts));
-    let (ends, trail) = beside(&afters, |texts| shared_beginning(texts));
+    let (begins, lead) = beside(&befores, shared_end);
+    let (ends, trail) = beside(&afters, shared_beginning);
     let stands_alone = lead.is_empty() && trail.is_empty();
     let class = form(&tokens, stands_alone)?;
     let anchor = |is: bool, sign: &str| if is { sign.to_owned() } else { String::new() };

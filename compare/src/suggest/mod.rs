@@ -72,11 +72,14 @@ pub struct Suggester {
     read_bytes: usize,
 }
 
+/// The primary's value and the shadow's.
+type Sides = (Option<Box<str>>, Option<Box<str>>);
+
 /// What is known of the values of one signature.
 #[derive(Debug, Default)]
 struct Values {
     /// Both sides; of a side without a value, nothing.
-    pairs: Vec<(Option<Box<str>>, Option<Box<str>>)>,
+    pairs: Vec<Sides>,
     /// A place of it, with indices.
     path: Box<str>,
     /// Members that tell the elements of the array apart wherever it was read, in their order;
@@ -119,15 +122,10 @@ impl Suggester {
     /// Proposes rules for `places`, of which those that are not known as noise have to be in
     /// `min_share` of their endpoint's pairs.
     #[must_use]
-    pub fn finish(self, places: Vec<Place>, min_share: f64) -> Vec<Suggestion> {
+    pub fn finish(mut self, places: Vec<Place>, min_share: f64) -> Vec<Suggestion> {
         let all: Vec<(Place, Values)> = places
             .into_iter()
-            .filter_map(|place| {
-                let values = self.seen.get(&place.signature)?;
-                let Values { pairs, path, keys } = values;
-                let (pairs, path, keys) = (pairs.clone(), path.clone(), keys.clone());
-                Some((place, Values { pairs, path, keys }))
-            })
+            .filter_map(|place| self.seen.remove(&place.signature).map(|values| (place, values)))
             .collect();
         let found: Vec<Suggestion> =
             all.iter().filter_map(|(place, values)| suggested(place, values, min_share)).collect();
@@ -219,11 +217,7 @@ fn scope(place: &Place) -> Option<Scope> {
     text.parse().ok()
 }
 
-fn stored<'v>(
-    place: &Place,
-    path: &'v str,
-    (primary, shadow): &'v (Option<Box<str>>, Option<Box<str>>),
-) -> StoredDivergence<'v> {
+fn stored<'v>(place: &Place, path: &'v str, (primary, shadow): &'v Sides) -> StoredDivergence<'v> {
     let Place { kind, change, .. } = *place;
     StoredDivergence { kind, path, change, primary: primary.as_deref(), shadow: shadow.as_deref() }
 }

@@ -221,7 +221,7 @@ fn a_rule_that_would_hide_what_is_missing_is_not_proposed() {
     let host = body("GET /", "/hostname", |_| ("\"a\"".into(), "\"b\"".into()));
     let mut gone = host.clone();
     (gone.change, gone.pairs) = (Change::Missing, 1);
-    assert_eq!(written(&[host.clone()]).len(), 1);
+    assert_eq!(written(std::slice::from_ref(&host)).len(), 1);
     assert_eq!(written(&[host, gone]), [""; 0]);
 }
 
