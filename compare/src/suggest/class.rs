@@ -9,6 +9,7 @@
 //! | an array in another order | `key`, or `sort` |
 //! | anything, known to vary by itself | `normalise` to nothing: that it is there still counts |
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -160,7 +161,7 @@ pub(super) fn keys(body: &[u8], path: &str) -> Option<Vec<Box<str>>> {
 /// Whether both legs have the larger number, each in a fifth of the pairs at least: a shift to one
 /// side is a release's doing.
 fn go_both_ways(pairs: &[(&str, &str)]) -> bool {
-    let number = |text: &str| unquoted(text).parse::<f64>().ok();
+    let number = |text: &str| bare(text).parse::<f64>().ok();
     let (mut up, mut down) = (0, 0);
     for (ours, theirs) in pairs {
         let (Some(ours), Some(theirs)) = (number(ours), number(theirs)) else { continue };
@@ -176,11 +177,15 @@ fn token(kind: Kind, pairs: &[(&str, &str)]) -> Option<Action> {
         return None;
     }
     let (mut befores, mut afters, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
-    for (ours, theirs) in pairs {
-        // In a field, quotes are part of the value.
-        let text = |value| if kind == Kind::Body { unquoted(value) } else { value };
-        let (ours, theirs) = (text(ours), text(theirs));
-        if ours.contains(['\\', '«', '…']) || theirs.contains(['\\', '«', '…']) {
+    // In a field, quotes are part of the value.
+    let text = |value| match kind {
+        Kind::Body => bare(value),
+        _ => Cow::Borrowed(value),
+    };
+    let values: Vec<_> = pairs.iter().map(|(ours, theirs)| (text(ours), text(theirs))).collect();
+    for (ours, theirs) in &values {
+        // What is redacted or cut is not what was sent.
+        if ours.contains(['«', '…']) || theirs.contains(['«', '…']) {
             return None;
         }
         let (before, after) = common(ours, theirs);
@@ -304,7 +309,7 @@ fn are_machines(place: &Place, pairs: &[(&str, &str)]) -> bool {
         && ours.is_disjoint(&theirs)
 }
 
-/// What is between the quotes of a JSON string.
-fn unquoted(text: &str) -> &str {
-    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+/// What a JSON string stands for; all else as it is.
+fn bare(value: &str) -> Cow<'_, str> {
+    serde_json::from_str::<String>(value).map_or(Cow::Borrowed(value), Cow::Owned)
 }

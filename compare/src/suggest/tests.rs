@@ -106,6 +106,15 @@ fn the_narrowest_action_is_proposed_for_each_class_of_values() {
             r"GET /: normalise body:/build ^v1\.2\+[0-9a-f]{8}$ v1.2+*",
         ),
         (
+            body("GET /", "/id", |n| {
+                (
+                    format!("\"\\u{:04x}{}\"", u32::from('r'), hex(n)),
+                    format!("\"r{}\"", hex(n + 90)),
+                )
+            }),
+            "GET /: normalise body:/id ^[0-9A-Za-z_-]{9}$ *",
+        ),
+        (
             body("GET /", "/*/url", url),
             r"GET /: normalise body:/*/url ^http://[0-9a-f]{8}\.local/ http://*.local/",
         ),
