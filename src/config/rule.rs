@@ -315,7 +315,10 @@ until = "2027-01-31T09:00:00Z"
 
     #[test]
     fn the_example_shows_every_action() {
-        let uncommented: String = include_str!("../../systemd/config.toml")
+        let example = include_str!("../../systemd/config.toml");
+        // A message needs a descriptor set, which is no file here.
+        let (example, _) = example.split_once("#[[service.message]]").unwrap();
+        let uncommented: String = example
             .lines()
             .map(|line| match line.strip_prefix('#') {
                 Some(key) if key.starts_with("[[") => format!("{key}\n"),

@@ -25,6 +25,10 @@ pub use class::Why;
 /// Values of one signature that are looked at.
 const VALUES: usize = 256;
 
+/// Bytes of values that are held, over all signatures. Of one that is first seen later nothing is
+/// proposed.
+const HELD_BYTES: usize = 64 << 20;
+
 /// Differences below which nothing is said of a place that is not known to vary by itself.
 const LEAST: u64 = 5;
 
@@ -69,6 +73,7 @@ pub struct Suggestion {
 #[derive(Debug, Default)]
 pub struct Suggester {
     seen: BTreeMap<SignatureId, Values>,
+    held_bytes: usize,
     read_bytes: usize,
 }
 
@@ -96,7 +101,9 @@ impl Suggester {
         messages: Option<(&Exchange, &Exchange)>,
     ) {
         let seen = self.seen.entry(signature).or_default();
-        if seen.pairs.len() < VALUES {
+        if seen.pairs.len() < VALUES && self.held_bytes < HELD_BYTES {
+            let bytes = |value: Option<&str>| value.map_or(0, str::len);
+            self.held_bytes += bytes(of.primary) + bytes(of.shadow) + of.path.len();
             seen.pairs.push((of.primary.map(Into::into), of.shadow.map(Into::into)));
             seen.path = of.path.into();
         }
@@ -157,7 +164,7 @@ impl Suggester {
 fn suggested(place: &Place, values: &Values, min_share: f64) -> Option<Suggestion> {
     let is_whole = place.kind == Kind::Body && place.pattern.is_empty();
     let is_redacted = place.pattern.contains("{redacted}") || place.pattern.contains("{other}");
-    if place.kind == Kind::Status || is_whole || is_redacted {
+    if place.kind == Kind::Status || is_whole || is_redacted || values.pairs.is_empty() {
         return None;
     }
     let is_often = place.pairs >= LEAST && is_shared(place, min_share);

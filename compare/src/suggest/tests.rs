@@ -263,3 +263,21 @@ fn every_rule_has_a_name_of_its_own_and_a_bound_that_holds() {
     let widest = Tolerance::new(None, None, Some(3_600_000)).unwrap();
     assert_eq!(all[0].rule.action(), &Action::Tolerate(widest));
 }
+
+#[test]
+fn values_are_held_within_a_bound() {
+    let mut suggester = Suggester::default();
+    let value = "x".repeat(1 << 20);
+    let of = StoredDivergence {
+        kind: Kind::Body,
+        path: "/a",
+        change: Change::Value,
+        primary: Some(&value),
+        shadow: Some(&value),
+    };
+    for n in 0..100 {
+        suggester.push(SignatureId(n), &of, None);
+    }
+    let held: usize = suggester.seen.values().map(|values| values.pairs.len()).sum();
+    assert_eq!(held, 32);
+}
