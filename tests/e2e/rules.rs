@@ -139,6 +139,7 @@ fn rules_that_cannot_be_tried_say_where_and_why() {
     refused(&run("other.toml", &[]), 2, &["no service of it is stored", "cart", "there is shop"]);
     history.file("good.toml", "ignore = [\"header:a\"]\n");
     refused(&run("good.toml", &["--service", "cart"]), 1, &["nothing of 'cart'", "there is shop"]);
+    refused(&run("good.toml", &["--release", "v9"]), 1, &["--release: nothing of it", "there is"]);
     let mut nowhere = tapdiff();
     nowhere.args(["rules", "suggest", "--store", "/nowhere/tapdiff.db"]);
     refused(&nowhere.output().unwrap(), 4, &["/nowhere/tapdiff.db"]);

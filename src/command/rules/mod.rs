@@ -54,6 +54,16 @@ impl History {
                 if known.is_empty() { "nothing at all".to_owned() } else { known.join(", ") }
             )));
         }
+        let services = &history.report.services;
+        if args.release.is_some() && services.iter().all(|service| service.releases.is_empty()) {
+            let all = history.store.report(&Query { release: None, ..history.query.clone() })?;
+            let known = all.services.iter().flat_map(|s| &s.releases).map(|r| r.names.to_string());
+            let known: Vec<String> = known.collect();
+            return Err(Failure::no(format!(
+                "--release: nothing of it was stored in this time; there is {}",
+                if known.is_empty() { "nothing at all".to_owned() } else { known.join(", ") }
+            )));
+        }
         Ok(history)
     }
 

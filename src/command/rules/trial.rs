@@ -109,7 +109,7 @@ pub(crate) struct Count {
     pub(crate) after: u64,
     /// Of which it cannot be told.
     pub(crate) undecided: u64,
-    /// Of those after: only found under the rules.
+    /// Of those after: what is only found under the rules; pairs with nothing else left.
     pub(crate) new: u64,
 }
 
@@ -246,6 +246,8 @@ impl Tally {
         }
         self.pairs.before += 1;
         self.pairs.after += u64::from(is_left);
+        let is_old = tried.fates.contains(&Fate::Left);
+        self.pairs.new += u64::from(is_left && !is_old);
         self.pairs.undecided += u64::from(!is_left && !reasons.is_empty());
     }
 
