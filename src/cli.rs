@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Gate(GateArgs),
     /// Say that a difference is expected: it is left out of the verdict
     Ack(AckArgs),
+    /// Rules for differences that are noise: have some proposed, or try yours on what was stored
+    Rules(RulesArgs),
     /// Check a configuration file and print what the daemon would run with
     CheckConfig(CheckConfigArgs),
     /// Play mirrored traffic with known differences on loopback and report them
@@ -275,6 +277,83 @@ pub(crate) struct AckArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// `tapdiff rules`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff rules suggest --service shop > rules.toml
+  tapdiff rules try rules.toml
+  tapdiff rules try /etc/tapdiff/config.toml --since 1d")]
+pub(crate) struct RulesArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: RulesCommand,
+}
+
+/// The commands about rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Propose rules for what looks like noise, as TOML with the evidence beside each
+    Suggest(SuggestArgs),
+    /// Tell what a file of rules would have made of the pairs that are stored
+    Try(TryArgs),
+}
+
+/// `tapdiff rules suggest`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff rules suggest
+  tapdiff rules suggest --store trial.db --service shop --since 1d > rules.toml
+
+What it prints is a file for 'tapdiff rules try'; in the configuration the [[service.rule]] tables go
+below their [[service]]. It proposes nothing for a whole body or a status, and nothing that hides
+that a value is missing or has another type. Read the values beside each rule: what differs in
+every answer may still be the fault you are looking for.")]
+pub(crate) struct SuggestArgs {
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// Share of an endpoint's pairs in which a place has to differ, unless it is known to vary by
+    /// itself
+    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = parse_share)]
+    pub(crate) min_share: f64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `tapdiff rules try`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  tapdiff rules try rules.toml --store trial.db
+  tapdiff rules try /etc/tapdiff/config.toml --service shop --since 1d --format json
+
+FILE is a configuration, or only its [[service]] tables with their rules (no addresses needed), or
+'ignore' and [[rule]] at its top for one service. Nothing is stored or changed. Differences that the
+rules of then explained are not in the store, so rules can be added or changed here, not taken away;
+'tapdiff analyze --config FILE CAPTURE' tells that exactly.")]
+pub(crate) struct TryArgs {
+    /// The file of rules
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which part of what is stored is looked at.
+#[derive(Args, Debug)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) window: WindowArgs,
+    /// Only this service
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Only what this release of the shadow answered: SHADOW, or PRIMARY..SHADOW
+    #[arg(long, value_name = "RELEASE", value_parser = parse_release)]
+    pub(crate) release: Option<ReleaseQuery>,
+}
+
 /// `tapdiff check-config`
 #[derive(Args, Debug)]
 #[command(after_help = "Exit status: 0 it can be used; 1 it has faults, each told with its line.")]
@@ -363,6 +442,11 @@ fn parse_release(text: &str) -> Result<ReleaseQuery, String> {
         "" | ".." => Err("name a release: SHADOW, or PRIMARY..SHADOW".to_owned()),
         text => Ok(ReleaseQuery::parse(text)),
     }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "write a share from 0 to 1, as 0.5".to_owned())
 }
 
 /// `p99=1.1`, or `first_byte:p99=1.1`.

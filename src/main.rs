@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Show(args) => command::show::show(&args),
         Command::Gate(args) => command::gate::gate(&args),
         Command::Ack(args) => command::ack::ack(&args),
+        Command::Rules(args) => command::rules::rules(&args),
         Command::CheckConfig(args) => command::check_config::check_config(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Completions(args) => command::manual::completions(&args),

@@ -31,6 +31,8 @@ mod sample;
 #[cfg(test)]
 mod schema;
 mod signature;
+mod suggest;
+mod trial;
 
 pub use comparison::{Change, Comparison, Divergence, Kind, PairId, SignatureId, Suppressed};
 pub use descriptors::{Descriptors, DescriptorsError};
@@ -52,3 +54,5 @@ pub use rule::{
     Action, ElementKey, Normaliser, ParseRuleError, PathPattern, Rule, RuleError, RuleFault,
     RuleFaultKind, Scope, TextPattern, Tolerance, audit,
 };
+pub use suggest::{Place, Suggester, Suggestion, Why};
+pub use trial::{Fate, JudgedPair, Trial, Tried, Undecided};

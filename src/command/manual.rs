@@ -20,8 +20,14 @@ pub(crate) fn man() -> Result<(), Failure> {
     let mut page = Vec::new();
     let mut rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
-        let sub = sub.clone().display_name(format!("tapdiff-{}", sub.get_name()));
-        rendered = rendered.and_then(|()| clap_mangen::Man::new(sub).render(&mut page));
+        let name = format!("tapdiff-{}", sub.get_name());
+        let below =
+            sub.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+        let below = below.map(|sub| (format!("{name}-{}", sub.get_name()), sub));
+        for (name, sub) in std::iter::once((name.clone(), sub)).chain(below) {
+            let sub = sub.clone().display_name(name);
+            rendered = rendered.and_then(|()| clap_mangen::Man::new(sub).render(&mut page));
+        }
     }
     rendered.map_err(|why| Failure::environment(format!("the manual: {why}")))?;
     output::print(&String::from_utf8_lossy(&page))

@@ -7,6 +7,7 @@ pub(crate) mod exchanges;
 pub(crate) mod gate;
 pub(crate) mod manual;
 pub(crate) mod report;
+pub(crate) mod rules;
 pub(crate) mod run;
 pub(crate) mod show;
 pub(crate) mod window;

@@ -10,6 +10,7 @@ pub(crate) mod gate;
 mod limits;
 mod release;
 mod rule;
+mod rule_file;
 mod section;
 
 use std::fmt::Write as _;
@@ -32,6 +33,8 @@ use toml::de::DeTable;
 pub(crate) use descriptors::DescriptorSet;
 pub(crate) use fault::Faults;
 pub(crate) use release::MirrorShare;
+pub(crate) use rule::text as rule_text;
+pub(crate) use rule_file::RuleFile;
 use section::{Notes, Section};
 
 /// Where the daemon keeps its store when the file does not say.
@@ -153,6 +156,22 @@ impl Service {
             routes: Vec::new(),
         }
     }
+
+    /// How its exchanges are paired and compared.
+    pub(crate) fn policy(&self) -> ServicePolicy {
+        ServicePolicy {
+            name: Arc::clone(&self.name),
+            mirror: self.mirror,
+            pair_by: self.pair_by.clone(),
+            rules: self.rules.clone(),
+            noise: self.noise,
+            clock_slack: self.clock_slack,
+            release: self.release.clone(),
+            descriptors: self.descriptor_set.as_ref().map(|set| Arc::clone(&set.all)),
+            messages: self.messages.clone(),
+            routes: self.routes.clone(),
+        }
+    }
 }
 
 /// Reads where a store is. There is one kind: a file.
@@ -192,33 +211,15 @@ impl Default for Config {
 impl Config {
     /// Reads and checks a file.
     pub(crate) fn load(path: &Path) -> Result<Self, Faults> {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|why| Faults::one(&file, 0, format!("cannot be read: {why}")))?;
+        let (file, text) = text_of(path)?;
         Self::parse(&file, &text)
     }
 
     /// Checks the text of a file named `file`.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Faults> {
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let line = text[..at.min(text.len())].bytes().filter(|&b| b == b'\n').count() + 1;
-            let message = error.message().lines().next().unwrap_or("no TOML").to_owned();
-            Faults::one(file, line, message)
-        })?;
-        let notes = Notes::new(text);
-        let span = table.span();
-        // What the file names it names from where it is.
-        let dir = Path::new(file).parent().unwrap_or(Path::new(""));
-        let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
-        let now = Timestamp::from_nanos(now);
-        let mut config = read_config(Section::new("", span, table.into_inner(), &notes), dir, now);
-        let (faults, warnings) = notes.into_faults();
-        if !faults.is_empty() {
-            return Err(Faults { file: file.to_owned(), faults });
-        }
-        let told = |warning| Faults { file: file.to_owned(), faults: vec![warning] }.to_string();
-        config.warnings = warnings.into_iter().map(told).collect();
+        let (mut config, warnings) =
+            parse(file, text, |top, dir, now| read_config(top, dir, now, Asks::Everything))?;
+        config.warnings = warnings;
         Ok(config)
     }
 
@@ -243,22 +244,7 @@ impl Config {
     /// How exchanges are paired and compared.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
-            services: self
-                .services
-                .iter()
-                .map(|service| ServicePolicy {
-                    name: Arc::clone(&service.name),
-                    mirror: service.mirror,
-                    pair_by: service.pair_by.clone(),
-                    rules: service.rules.clone(),
-                    noise: service.noise,
-                    clock_slack: service.clock_slack,
-                    release: service.release.clone(),
-                    descriptors: service.descriptor_set.as_ref().map(|set| Arc::clone(&set.all)),
-                    messages: service.messages.clone(),
-                    routes: service.routes.clone(),
-                })
-                .collect(),
+            services: self.services.iter().map(Service::policy).collect(),
             window: self.window,
         }
     }
@@ -348,7 +334,52 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-fn read_config(mut top: Section<'_, '_>, dir: &Path, now: Timestamp) -> Config {
+/// What a file has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// All that it takes to capture and compare.
+    Everything,
+    /// Rules, and whom they are for: nothing is captured.
+    Rules,
+}
+
+/// Reads the text of a file named `file`; with what came of it, its warnings with file and line.
+fn parse<T>(
+    file: &str,
+    text: &str,
+    read: impl FnOnce(Section<'_, '_>, &Path, Timestamp) -> T,
+) -> Result<(T, Vec<String>), Faults> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text[..at.min(text.len())].bytes().filter(|&b| b == b'\n').count() + 1;
+        let message = error.message().lines().next().unwrap_or("no TOML").to_owned();
+        Faults::one(file, line, message)
+    })?;
+    let notes = Notes::new(text);
+    let span = table.span();
+    // What the file names it names from where it is.
+    let dir = Path::new(file).parent().unwrap_or(Path::new(""));
+    let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default();
+    let now = Timestamp::from_nanos(now);
+    let read = read(Section::new("", span, table.into_inner(), &notes), dir, now);
+    let (faults, warnings) = notes.into_faults();
+    if !faults.is_empty() {
+        return Err(Faults { file: file.to_owned(), faults });
+    }
+    let told = |warning| Faults { file: file.to_owned(), faults: vec![warning] }.to_string();
+    Ok((read, warnings.into_iter().map(told).collect()))
+}
+
+/// The text of a file, and its name for messages.
+fn text_of(path: &Path) -> Result<(String, String), Faults> {
+    let file = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((file, text)),
+        Err(why) => Err(Faults::one(&file, 0, format!("cannot be read: {why}"))),
+    }
+}
+
+fn read_config(mut top: Section<'_, '_>, dir: &Path, now: Timestamp, asks: Asks) -> Config {
     let mut config = Config::default();
     read_capture(top.table("capture", "[capture]"), &mut config);
     read_pairing(top.table("pairing", "[pairing]"), &mut config);
@@ -376,7 +407,7 @@ fn read_config(mut top: Section<'_, '_>, dir: &Path, now: Timestamp) -> Config {
         top.note(&span, format!("more than {} services", u16::MAX));
     }
     for section in services {
-        read_service(section, dir, &mut config.services, now);
+        read_service(section, dir, &mut config.services, (now, asks));
     }
     top.finish();
     config
@@ -452,7 +483,7 @@ fn read_service(
     mut section: Section<'_, '_>,
     dir: &Path,
     services: &mut Vec<Service>,
-    now: Timestamp,
+    (now, asks): (Timestamp, Asks),
 ) {
     let span = section.span();
     if !section.has("name") {
@@ -463,10 +494,20 @@ fn read_service(
         section.note(&span, format!("two services are named '{name}'"));
     }
     let mut service = Service::new(&name);
-    service.primary = read_addresses(&mut section, "primary");
-    service.shadow = read_addresses(&mut section, "shadow");
-    if let Some(written) = section.strings("secondary") {
-        service.secondary = parse_addresses(&section, "secondary", &written);
+    match asks {
+        Asks::Everything => {
+            service.primary = read_addresses(&mut section, "primary");
+            service.shadow = read_addresses(&mut section, "shadow");
+            if let Some(written) = section.strings("secondary") {
+                service.secondary = parse_addresses(&section, "secondary", &written);
+            }
+        }
+        // Names in addresses may mean nothing where the rules are tried.
+        Asks::Rules => {
+            for key in ["primary", "shadow", "secondary"] {
+                section.strings(key);
+            }
+        }
     }
     if let Some(mirror) = section.string("mirror")
         && let Some(mirror) = section.parse("mirror", &mirror)
@@ -490,21 +531,7 @@ fn read_service(
     }
     service.clock_slack =
         duration(&mut section, "clock_slack_ms", 0..=3_600_000, service.clock_slack);
-    let mut at = Vec::new();
-    for text in section.strings("ignore").unwrap_or_default() {
-        if let Some(rule) = section.parse("ignore", &text) {
-            service.rules.push(rule);
-            at.push(text.span());
-        }
-    }
-    for table in section.tables("rule", "[[service.rule]]") {
-        let span = table.span();
-        if let Some(rule) = rule::read(table) {
-            service.rules.push(rule);
-            at.push(span);
-        }
-    }
-    rule::audit(&section, &service.rules, &at, now);
+    service.rules = rule::read_all(&mut section, "[[service.rule]]", now);
     services.push(service);
     if let Some(clash) = clash(services) {
         section.note(&span, clash);

@@ -199,14 +199,35 @@ pub(super) fn write(out: &mut String, rule: &Rule) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes what is wrong with the rules of a service as a whole; `at` is where each of them is.
-pub(super) fn audit(
-    section: &Section<'_, '_>,
-    rules: &[Rule],
-    at: &[Range<usize>],
+/// A rule as it is written in a file.
+pub(crate) fn text(rule: &Rule) -> String {
+    let mut text = String::new();
+    write(&mut text, rule).expect("writing to a string does not fail");
+    text.trim_start().to_owned()
+}
+
+/// Reads `ignore`, and the rules that are written as `tables`, and notes what is wrong with them as
+/// a whole.
+pub(super) fn read_all(
+    section: &mut Section<'_, '_>,
+    tables: &'static str,
     now: Timestamp,
-) {
-    for fault in compare::audit(rules, now) {
+) -> Vec<Rule> {
+    let (mut rules, mut at) = (Vec::new(), Vec::new());
+    for text in section.strings("ignore").unwrap_or_default() {
+        if let Some(rule) = section.parse("ignore", &text) {
+            rules.push(rule);
+            at.push(text.span());
+        }
+    }
+    for table in section.tables("rule", tables) {
+        let span = table.span();
+        if let Some(rule) = read(table) {
+            rules.push(rule);
+            at.push(span);
+        }
+    }
+    for fault in compare::audit(&rules, now) {
         let at = at.get(fault.rule).cloned().unwrap_or_else(|| section.span());
         if fault.what.is_error() {
             section.note(&at, fault.to_string());
@@ -214,6 +235,7 @@ pub(super) fn audit(
             section.warn(&at, fault.to_string());
         }
     }
+    rules
 }
 
 #[cfg(test)]
@@ -299,7 +321,10 @@ until = "2027-01-31T09:00:00Z"
 
     #[test]
     fn the_example_shows_every_action() {
-        let uncommented: String = include_str!("../../systemd/config.toml")
+        let example = include_str!("../../systemd/config.toml");
+        // A message needs a descriptor set, which is no file here.
+        let (example, _) = example.split_once("#[[service.message]]").unwrap();
+        let uncommented: String = example
             .lines()
             // What comes after it needs a descriptor set.
             .take_while(|line| !line.starts_with("# Which protobuf"))

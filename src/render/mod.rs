@@ -5,6 +5,7 @@ pub(crate) mod gate;
 mod json;
 mod printable;
 pub(crate) mod report;
+pub(crate) mod rules;
 pub(crate) mod show;
 pub(crate) mod style;
 mod table;

@@ -24,6 +24,7 @@ mod evidence;
 mod glob;
 mod limits;
 mod message;
+mod rebuilt;
 mod redact;
 mod report;
 mod run;
@@ -88,6 +89,15 @@ pub trait Store: Send {
     ///
     /// As [`Store::report`].
     fn pair(&self, id: PairId) -> Result<Option<PairDetail>, StoreError>;
+
+    /// Gives `each` the pairs within `query` that diverged, in order of time, from one consistent
+    /// state; with both messages where they are kept. A pair that was judged in several runs comes as
+    /// often.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::report`].
+    fn diverged(&self, query: &Query, each: &mut dyn FnMut(PairDetail)) -> Result<(), StoreError>;
 
     /// What a verdict on each service within `query` rests on, by service name: of one pair of
     /// releases, the one that the query names or else the one that answered last. A service of

@@ -14,6 +14,7 @@
 //! | `change` | what the shadow gets wrong, and where it must be found |
 //! | `play` | the traffic as a capture, whole or with packets lost |
 //! | `judged` | what tapdiff stored of it |
+//! | `rules` | rules tried on what was stored, against a run with them |
 
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
@@ -22,6 +23,7 @@ mod change;
 mod judged;
 mod play;
 mod quote;
+mod rules;
 #[path = "../e2e/support/schema.rs"]
 mod schema;
 mod service;

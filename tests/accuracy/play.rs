@@ -48,15 +48,21 @@ pub(crate) struct Truth {
 impl Play {
     /// `pairs` mirrored requests. The same for the same arguments.
     pub(crate) fn new(pairs: usize, seed: u64) -> Self {
-        Self::with(pairs, WARM_UP, false, seed)
+        Self::with((WARM_UP, 5), pairs, false, seed)
     }
 
     /// The same with a second copy of the primary's version, which gets each request too.
     pub(crate) fn with_secondary(pairs: usize, seed: u64) -> Self {
-        Self::with(pairs, WARM_UP_WITH_SECONDARY, true, seed)
+        Self::with((WARM_UP_WITH_SECONDARY, 5), pairs, true, seed)
     }
 
-    fn with(pairs: usize, warm_up: usize, has_secondary: bool, seed: u64) -> Self {
+    /// So few that all of them are kept as examples, each wrong in its own way.
+    pub(crate) fn short(pairs: usize, seed: u64) -> Self {
+        Self::with((0, 1), pairs, false, seed)
+    }
+
+    /// One of `every` pairs is wrong from that of number `first` on.
+    fn with((first, every): (usize, usize), pairs: usize, has_secondary: bool, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut primary = Instance::new("primary-1", rng.u64(..), 1_000);
         let mut shadow = Instance::new("shadow-1", rng.u64(..), 400_000);
@@ -75,10 +81,14 @@ impl Play {
             primary.vary(&mut ours, &asked, at + Duration::from_millis(2));
             shadow.vary(&mut theirs, &asked, at + Duration::from_millis(3));
             let (mut class, mut expected) = ("", Vec::new());
-            if n >= warm_up && n % 5 == 0 {
+            if n >= first && n % every == 0 {
                 // Of the classes that apply, the one that had its turn least often.
                 let mut order: Vec<usize> = (0..WRONG.len()).collect();
                 order.sort_by_key(|class| turns[*class]);
+                if every == 1 {
+                    // Else short plays would all begin with the same classes.
+                    order.rotate_left(usize::try_from(seed).unwrap() * pairs % WRONG.len());
+                }
                 for at in order {
                     let (name, wrong) = &WRONG[at];
                     let mut answer = theirs.clone();
@@ -117,7 +127,7 @@ impl Play {
         }
         events.sort_by_key(|event| event.at);
         let (capture, owners) = written(&events, if has_secondary { 3 } else { 2 });
-        Self { capture, pairs: truths, warm_up, owners }
+        Self { capture, pairs: truths, warm_up: first, owners }
     }
 
     /// The capture with this share of its packets lost, and for each pair whether one of its own

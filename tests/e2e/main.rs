@@ -25,4 +25,5 @@ mod live_equals_file;
 mod live_starved;
 mod live_threads;
 mod routes;
+mod rules;
 mod support;

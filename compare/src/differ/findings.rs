@@ -17,7 +17,7 @@ use super::bare::{bare, plain};
 use super::place::{Place, cut};
 
 /// Divergences listed for one pair. What is beyond is one [`Change::More`] that counts them.
-const LISTED: usize = 64;
+pub(super) const LISTED: usize = 64;
 
 /// Bytes of a value that is reported.
 pub(super) const VALUE_BYTES: usize = 1024;
@@ -137,6 +137,8 @@ pub(super) struct Findings<'p> {
     /// When the pair began.
     start: Timestamp,
     divergences: Vec<Divergence>,
+    /// How many are listed at most.
+    most: usize,
     /// How many are not listed, and of which kind the first of them is.
     beyond: u64,
     beyond_kind: Kind,
@@ -158,6 +160,7 @@ impl<'p> Findings<'p> {
             endpoint,
             start,
             divergences: Vec::new(),
+            most: LISTED,
             beyond: 0,
             beyond_kind: Kind::Body,
             reasons,
@@ -168,6 +171,11 @@ impl<'p> Findings<'p> {
     /// The same, where each difference that no rule explains is held against what is noise.
     pub(super) fn sieved(self, sieve: Option<Sieve<'p>>) -> Self {
         Self { sieve, ..self }
+    }
+
+    /// The same, where so many divergences are listed.
+    pub(super) fn listing(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// What the service's protobuf messages mean.
@@ -338,7 +346,7 @@ impl<'p> Findings<'p> {
                 return;
             }
         }
-        if self.divergences.len() >= LISTED {
+        if self.divergences.len() >= self.most {
             if self.beyond == 0 {
                 self.beyond_kind = kind;
             }

@@ -62,6 +62,8 @@ pub(crate) struct Differ {
     copies: Shelf,
     /// By `ServiceId`: whether it has a second copy.
     has_copies: Vec<bool>,
+    /// Divergences listed for one pair; `None`: as many as reports list.
+    listed: Option<usize>,
 }
 
 /// What came of comparing a pair.
@@ -77,6 +79,11 @@ pub(crate) struct Found {
 }
 
 impl Differ {
+    /// One that lists so many divergences of a pair.
+    pub(crate) fn listing(listed: usize) -> Self {
+        Self { listed: Some(listed), ..Self::default() }
+    }
+
     /// Compares the two legs of one request at `endpoint`.
     pub(crate) fn compare(
         &mut self,
@@ -100,6 +107,7 @@ impl Differ {
         });
         let mut findings =
             Findings::new(policy, endpoint, primary.timing.start(), &mut self.reasons)
+                .listing(self.listed.unwrap_or(findings::LISTED))
                 .sieved(sieve);
         let echo = Echo::new(policy.mirror, requests.0, requests.1);
         let path = path(requests.0.target());
@@ -175,7 +183,7 @@ fn answers(
 
 /// Whether answers with two statuses can be expected to have the same fields and body: both are of
 /// one class, and neither is without content by its code (RFC 9110 §15.3.5, §15.3.6, §15.4.5).
-fn say_the_same_but_for_the_code(primary: u16, shadow: u16) -> bool {
+pub(crate) fn say_the_same_but_for_the_code(primary: u16, shadow: u16) -> bool {
     let has_content = |status: u16| !matches!(status, 204 | 205 | 304);
     primary / 100 == shadow / 100 && has_content(primary) && has_content(shadow)
 }

@@ -1,19 +1,19 @@
-//! One pair, or one signature with its examples.
+//! One pair, all pairs that diverged, or one signature with its examples.
 
 use capture::Timestamp;
 use compare::{PairId, SignatureId};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::SqliteStore;
 use super::read::{Window, in_one_state};
 use super::row::{id, nanos, optional_count};
 use super::signatures::{Asked, signatures};
 use super::write::conversion;
-use crate::StoreError;
 use crate::block::{LegRow, Pairs};
 use crate::detail::{DivergenceDetail, LegDetail, PairDetail, SignatureDetail};
 use crate::report::ReleaseNames;
 use crate::time::rfc3339;
+use crate::{Query, StoreError};
 
 pub(super) fn pair(store: &SqliteStore, id: PairId) -> Result<Option<PairDetail>, StoreError> {
     in_one_state(store, |connection| match judged_pair(connection, id)? {
@@ -53,57 +53,99 @@ pub(super) fn signature(
     })
 }
 
+/// What is read of a pair that did not match.
+const PAIR: &str = "SELECT pair.id, service.name, endpoint.name, key, start, incomparable,
+         primary_status, primary_first_byte_us, primary_total_us,
+         shadow_status, shadow_first_byte_us, shadow_total_us,
+         primary_exchange, shadow_exchange, primary_release, shadow_release, pair.pair
+     FROM pair
+     JOIN slice ON slice.id = pair.slice
+     JOIN endpoint ON endpoint.id = slice.endpoint
+     JOIN service ON service.id = endpoint.service
+     LEFT JOIN example ON example.pair = pair.id";
+
 /// A pair that did not match.
 fn judged_pair(
     connection: &Connection,
     pair: PairId,
 ) -> Result<Option<PairDetail>, rusqlite::Error> {
+    // Seen in several runs: rather the one that kept its messages.
     let found = connection
-        .prepare_cached(
-            "SELECT pair.id, service.name, endpoint.name, key, start, incomparable,
-                 primary_status, primary_first_byte_us, primary_total_us,
-                 shadow_status, shadow_first_byte_us, shadow_total_us,
-                 primary_exchange, shadow_exchange, primary_release, shadow_release
-             FROM pair
-             JOIN slice ON slice.id = pair.slice
-             JOIN endpoint ON endpoint.id = slice.endpoint
-             JOIN service ON service.id = endpoint.service
-             LEFT JOIN example ON example.pair = pair.id
-             WHERE pair.pair = ?1
-             -- Seen in several runs: rather the one that kept its messages.
-             ORDER BY example.pair IS NULL, pair.id LIMIT 1",
-        )?
-        .query_row([pair.0.cast_signed()], |row| {
-            let leg = |first: usize, exchange: usize| -> Result<LegDetail, rusqlite::Error> {
-                let exchange: Option<String> = row.get(exchange)?;
-                Ok(LegDetail {
-                    status: row.get(first)?,
-                    first_byte_us: optional_count(row, first + 1)?,
-                    total_us: optional_count(row, first + 2)?,
-                    exchange: exchange
-                        .map(|json| serde_json::from_str(&json).map_err(conversion))
-                        .transpose()?,
-                })
-            };
-            let reason: Option<String> = row.get(5)?;
-            let verdict = if reason.is_some() { "incomparable" } else { "diverged" };
-            let detail = PairDetail {
-                id: pair.to_string(),
-                service: row.get(1)?,
-                endpoint: row.get(2)?,
-                releases: ReleaseNames { primary: row.get(14)?, shadow: row.get(15)? },
-                key: row.get(3)?,
-                start: rfc3339(nanos(row.get(4)?)),
-                verdict: verdict.to_owned(),
-                reason,
-                primary: leg(6, 12)?,
-                shadow: leg(9, 13)?,
-                divergences: Vec::new(),
-            };
-            Ok((row.get::<_, i64>(0)?, detail))
-        })
+        .prepare_cached(&format!(
+            "{PAIR} WHERE pair.pair = ?1 ORDER BY example.pair IS NULL, pair.id LIMIT 1"
+        ))?
+        .query_row([pair.0.cast_signed()], read_pair)
         .optional()?;
     let Some((row_id, mut detail)) = found else { return Ok(None) };
+    detail.divergences = divergences(connection, row_id)?;
+    Ok(Some(detail))
+}
+
+/// Gives `each` the pairs that diverged, as [`crate::Store::diverged`] says.
+pub(super) fn diverged(
+    store: &SqliteStore,
+    query: &Query,
+    each: &mut dyn FnMut(PairDetail),
+) -> Result<(), StoreError> {
+    let window = Window::of(query);
+    in_one_state(store, |connection| {
+        let mut rows = connection.prepare_cached(&format!(
+            "{PAIR} WHERE incomparable IS NULL AND start >= ?1 AND start < ?2
+             ORDER BY start, pair.pair, pair.id"
+        ))?;
+        let mut rows = rows.query([window.from, window.to])?;
+        let is = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|w| w == name);
+        while let Some(row) = rows.next()? {
+            let (row_id, mut detail) = read_pair(row)?;
+            let of_release =
+                query.release.as_ref().is_none_or(|wanted| wanted.covers(&detail.releases));
+            if is(&query.service, &detail.service)
+                && is(&query.endpoint, &detail.endpoint)
+                && of_release
+            {
+                detail.divergences = divergences(connection, row_id)?;
+                each(detail);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// A row of [`PAIR`]: its id, and the pair without its divergences.
+fn read_pair(row: &Row<'_>) -> Result<(i64, PairDetail), rusqlite::Error> {
+    let leg = |first: usize, exchange: usize| -> Result<LegDetail, rusqlite::Error> {
+        let exchange: Option<String> = row.get(exchange)?;
+        Ok(LegDetail {
+            status: row.get(first)?,
+            first_byte_us: optional_count(row, first + 1)?,
+            total_us: optional_count(row, first + 2)?,
+            exchange: exchange
+                .map(|json| serde_json::from_str(&json).map_err(conversion))
+                .transpose()?,
+        })
+    };
+    let reason: Option<String> = row.get(5)?;
+    let verdict = if reason.is_some() { "incomparable" } else { "diverged" };
+    let detail = PairDetail {
+        id: PairId(id(row, 16)?).to_string(),
+        service: row.get(1)?,
+        endpoint: row.get(2)?,
+        releases: ReleaseNames { primary: row.get(14)?, shadow: row.get(15)? },
+        key: row.get(3)?,
+        start: rfc3339(nanos(row.get(4)?)),
+        verdict: verdict.to_owned(),
+        reason,
+        primary: leg(6, 12)?,
+        shadow: leg(9, 13)?,
+        divergences: Vec::new(),
+    };
+    Ok((row.get(0)?, detail))
+}
+
+fn divergences(
+    connection: &Connection,
+    row_id: i64,
+) -> Result<Vec<DivergenceDetail>, rusqlite::Error> {
     let mut rows = connection.prepare_cached(
         "SELECT signature, kind, path, change, primary_value, shadow_value FROM divergence
          JOIN signature ON signature.id = divergence.signature
@@ -119,8 +161,7 @@ fn judged_pair(
             shadow: row.get(5)?,
         })
     })?;
-    detail.divergences = rows.collect::<Result<_, _>>()?;
-    Ok(Some(detail))
+    rows.collect()
 }
 
 /// A matched pair: no index leads to it, every block is read until it is found.

@@ -128,6 +128,10 @@ impl Store for SqliteStore {
         detail::pair(self, id)
     }
 
+    fn diverged(&self, query: &Query, each: &mut dyn FnMut(PairDetail)) -> Result<(), StoreError> {
+        detail::diverged(self, query, each)
+    }
+
     fn evidence(&self, query: &Query) -> Result<Vec<ServiceEvidence>, StoreError> {
         evidence::evidence(self, query)
     }

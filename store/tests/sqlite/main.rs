@@ -5,6 +5,7 @@ mod audit;
 mod examples;
 mod files;
 mod migration;
+mod rebuilt;
 mod redaction;
 mod releases;
 mod report;
