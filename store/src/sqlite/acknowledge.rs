@@ -3,8 +3,8 @@
 use compare::{Change, SignatureId};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
+use super::row::at;
 use super::row::{id, nanos};
-use super::write::at;
 use crate::{Acknowledged, Acknowledgement};
 
 pub(super) fn put(

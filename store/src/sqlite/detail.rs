@@ -5,10 +5,10 @@ use compare::{PairId, SignatureId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::SqliteStore;
-use super::read::{Window, in_one_state};
-use super::row::{id, nanos, optional_count};
+use super::read::in_one_state;
+use super::row::{conversion, id, nanos, optional_count};
 use super::signatures::{Asked, signatures};
-use super::write::conversion;
+use super::window::Window;
 use crate::block::{LegRow, Pairs};
 use crate::detail::{DivergenceDetail, LegDetail, PairDetail, SignatureDetail};
 use crate::report::ReleaseNames;

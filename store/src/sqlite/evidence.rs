@@ -11,9 +11,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqliteStore;
 use super::measure::{PAIRED_FIRST_BYTE, PAIRED_TOTAL};
-use super::read::{Window, in_one_state, merge, share};
-use super::row::{count, nanos};
-use super::write::{at, conversion, read_histogram};
+use super::mirror::share;
+use super::read::{in_one_state, merge};
+use super::row::{at, conversion, count, nanos};
+use super::window::Window;
+use super::write::read_histogram;
 use crate::batch::MINUTE;
 use crate::report::ReleaseNames;
 use crate::time::rfc3339;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Keep;
 use super::migrate::FIRST;
-use super::write::at;
+use super::row::at;
 use crate::batch::JudgedPair;
 use crate::sample::rank;
 

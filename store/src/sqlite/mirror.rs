@@ -1,6 +1,5 @@
 //! The mirror audit: how much the proxy is said to copy, and how much it was seen to.
 
-use super::read::share;
 use crate::Settings;
 use crate::glob::Glob;
 use crate::report::MirrorAudit;
@@ -58,4 +57,11 @@ fn audit(configured: f64, mirrored: u64, unmirrored: u64) -> MirrorAudit {
         interval: interval.map(|ends| ends.map(|end| (end * 1e6).round() / 1e6)),
         agrees: interval.map(|[low, high]| (low..=high).contains(&configured)),
     }
+}
+
+/// A share, rounded down to six digits: what is not all never reads as 1.
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
+    let millionths = u128::from(part) * 1_000_000 / u128::from(whole).max(1);
+    let millionths = u32::try_from(millionths).unwrap_or(u32::MAX);
+    (whole > 0).then(|| f64::from(millionths) / 1e6)
 }

@@ -25,6 +25,7 @@ mod row;
 mod schema;
 mod signatures;
 mod template;
+mod window;
 mod write;
 
 use std::fs::File;

@@ -6,8 +6,7 @@ use capture::ServiceId;
 use compare::{Change, Kind, NoiseCause, NoiseNews, SignatureId};
 use rusqlite::{Connection, Row};
 
-use super::row::{id, nanos};
-use super::write::conversion;
+use super::row::{conversion, id, nanos};
 
 /// By the moment it was found, then by signature.
 pub(super) fn all(

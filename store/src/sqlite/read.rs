@@ -7,10 +7,12 @@ use compare::{Incomparable, Outcome};
 use hdrhistogram::Histogram;
 use rusqlite::{Connection, Row, params};
 
+use super::mirror::share;
 use super::open::explained;
-use super::row::{count, nanos};
+use super::row::{conversion, count, nanos};
 use super::signatures::{Asked, signatures};
-use super::write::{at, conversion, read_histogram};
+use super::window::Window;
+use super::write::read_histogram;
 use super::{SqliteStore, alarm, measure, mirror};
 use crate::batch::{MINUTE, minute_of};
 use crate::report::{
@@ -36,28 +38,6 @@ pub(super) fn in_one_state<T>(
         answer(&transaction)
     };
     run().map_err(|error| explained(&store.path, &error))
-}
-
-/// Minutes from the first to before the second.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
-    pub(super) from: i64,
-    pub(super) to: i64,
-}
-
-impl Window {
-    pub(super) const ALL: Self = Self { from: 0, to: i64::MAX };
-
-    pub(super) fn of(query: &Query) -> Self {
-        let up = |to: Timestamp| {
-            let start = minute_of(to);
-            if start == to { to } else { start + MINUTE }
-        };
-        Self {
-            from: query.from.map_or(Self::ALL.from, |from| at(minute_of(from))),
-            to: query.to.map_or(Self::ALL.to, |to| at(up(to))),
-        }
-    }
 }
 
 /// Everything that a report says, by service and endpoint row.
@@ -549,11 +529,4 @@ fn add_all(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
     for (name, count) in counts {
         *sums.entry(name.clone()).or_default() += count;
     }
-}
-
-/// A share, rounded down to six digits: what is not all never reads as 1.
-pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
-    let millionths = u128::from(part) * 1_000_000 / u128::from(whole).max(1);
-    let millionths = u32::try_from(millionths).unwrap_or(u32::MAX);
-    (whole > 0).then(|| f64::from(millionths) / 1e6)
 }

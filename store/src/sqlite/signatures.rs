@@ -7,8 +7,8 @@ use compare::{PairId, SignatureId};
 use rusqlite::{Connection, params};
 
 use super::acknowledge;
-use super::read::Window;
 use super::row::{count, id, nanos};
+use super::window::Window;
 use crate::report::{AcknowledgementReport, ReleaseNames, SignatureReport};
 use crate::time::rfc3339;
 

@@ -6,8 +6,7 @@ use capture::ServiceId;
 use compare::LearnedTemplate;
 use rusqlite::Connection;
 
-use super::row::nanos;
-use super::write::conversion;
+use super::row::{conversion, nanos};
 
 /// Of the services that are named, in the order in which they were learned.
 pub(super) fn all(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use capture::{Leg, ServiceId, Timestamp};
+use capture::{Leg, ServiceId};
 use compare::{LearnedTemplate, NoiseCause, Outcome, Verdict};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::example::Examples;
 use super::measure::Measured;
+use super::row::{at, conversion, stored};
 use super::{Keep, measure};
 use crate::Written;
 use crate::batch::{Batch, JudgedPair, RollupRow, SliceName};
@@ -453,16 +454,6 @@ fn intern_slice(
     }
 }
 
-/// A time as SQLite keeps it: 63 bits of nanoseconds reach the year 2262.
-pub(super) fn at(time: Timestamp) -> i64 {
-    stored(time.as_nanos())
-}
-
-/// A count as SQLite keeps it.
-pub(super) fn stored(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 /// `histogram` with counters that a store's sums do not overflow, growing with its values.
 fn wide(histogram: &Histogram<u32>) -> Result<Histogram<u64>, rusqlite::Error> {
     let (low, high) = (histogram.low(), histogram.high());
@@ -488,9 +479,4 @@ pub(super) fn read_histogram(mut bytes: &[u8]) -> Result<Histogram<u64>, rusqlit
     // What is added to it may reach further.
     histogram.auto(true);
     Ok(histogram)
-}
-
-/// A stored value that is not what was stored.
-pub(super) fn conversion(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error))
 }
