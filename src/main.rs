@@ -3,6 +3,7 @@
 //! The thin shell around the rooms: command line, configuration, threads and channels, and how
 //! answers look. What is judged and how is decided in `compare`, what is seen in `capture`.
 
+mod answers;
 mod cli;
 mod command;
 mod config;

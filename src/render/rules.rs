@@ -6,7 +6,7 @@ use super::printable::printable;
 use super::style::{bad, caution, good, heading, quiet};
 use super::table::{Align, table};
 use super::units::{count, counted, share};
-use crate::command::rules::{
+use crate::answers::{
     Count, RuleCount, ServiceTrial, SignatureCount, Suggested, SuggestedRule, Suggestions,
     TrialReport,
 };

@@ -16,9 +16,6 @@ use super::{show, window};
 use crate::cli::{HistoryArgs, RulesArgs, RulesCommand};
 use crate::failure::Failure;
 
-pub(crate) use suggest::{Suggested, SuggestedRule, Suggestions};
-pub(crate) use trial::{Count, RuleCount, ServiceTrial, SignatureCount, TrialReport};
-
 /// Proposes rules, or tries some.
 pub(crate) fn rules(args: &RulesArgs) -> Result<(), Failure> {
     match &args.command {

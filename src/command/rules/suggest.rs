@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use compare::{
     Change, Fate, Kind, NoiseCause, Place, ServicePolicy, SignatureId, Suggester, Suggestion, Trial,
 };
-use serde::Serialize;
 use store::ServiceReport;
 
 use super::{History, show};
+use crate::answers::{Example, Suggested, SuggestedPlace, SuggestedRule, Suggestions};
 use crate::cli::{Format, SuggestArgs};
 use crate::config::rule_text;
 use crate::failure::Failure;
@@ -30,69 +30,6 @@ pub(super) fn suggest(args: &SuggestArgs) -> Result<(), Failure> {
         Format::Json => output::print_json(&suggestions),
         Format::Text => output::print(&render::rules::suggestions(&suggestions)),
     }
-}
-
-/// The answer: keys that stay.
-#[derive(Debug, Serialize)]
-pub(crate) struct Suggestions {
-    pub(crate) schema: u32,
-    /// RFC 3339; `null`: nothing is stored.
-    pub(crate) from: Option<String>,
-    pub(crate) to: Option<String>,
-    pub(crate) services: Vec<Suggested>,
-}
-
-/// What is proposed for one service.
-#[derive(Debug, Serialize)]
-pub(crate) struct Suggested {
-    pub(crate) service: String,
-    /// Pairs that were compared, and those of them that diverged.
-    pub(crate) compared: u64,
-    pub(crate) diverged: u64,
-    /// What silences most comes first.
-    pub(crate) rules: Vec<SuggestedRule>,
-}
-
-/// One rule that is proposed.
-#[derive(Debug, Serialize)]
-pub(crate) struct SuggestedRule {
-    pub(crate) name: String,
-    /// As the configuration writes it.
-    pub(crate) toml: String,
-    /// `times`, `numbers`, `tokens`, `machines`, `order` or `learned`.
-    pub(crate) why: &'static str,
-    /// The same in words.
-    pub(crate) because: String,
-    /// From what it is known that it varies by itself: `self`, `secondary`, `class`.
-    pub(crate) learned: Vec<&'static str>,
-    /// Differences that it explains, of those that are stored.
-    pub(crate) differences: u64,
-    /// Pairs with one.
-    pub(crate) pairs: u64,
-    /// Differences at its places of which it cannot be told: their messages are not kept.
-    pub(crate) undecided: u64,
-    /// By endpoint, pairs in which it explains something, and pairs compared.
-    pub(crate) endpoints: BTreeMap<String, [u64; 2]>,
-    /// The places that it was found for.
-    pub(crate) places: Vec<SuggestedPlace>,
-    /// Values, redacted.
-    pub(crate) examples: Vec<Example>,
-}
-
-/// A place that differs.
-#[derive(Debug, Serialize)]
-pub(crate) struct SuggestedPlace {
-    pub(crate) signature: String,
-    pub(crate) endpoint: String,
-    pub(crate) kind: &'static str,
-    pub(crate) path: String,
-}
-
-/// The values of one difference.
-#[derive(Debug, Serialize)]
-pub(crate) struct Example {
-    pub(crate) primary: String,
-    pub(crate) shadow: String,
 }
 
 fn of_service(

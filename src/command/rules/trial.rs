@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use compare::{Fate, SignatureId, Trial, Undecided};
-use serde::Serialize;
 use store::ServiceReport;
 use tracing::warn;
 
 use super::{History, StoredPair, distinct};
+use crate::answers::{Count, RuleCount, ServiceTrial, SignatureCount, TrialReport, UndecidedCount};
 use crate::cli::{Format, TryArgs};
 use crate::config::RuleFile;
 use crate::failure::Failure;
@@ -67,88 +67,6 @@ pub(super) fn try_rules(args: &TryArgs) -> Result<(), Failure> {
         Format::Json => output::print_json(&report),
         Format::Text => output::print(&render::rules::trial(&report)),
     }
-}
-
-/// The answer: keys that stay.
-#[derive(Debug, Serialize)]
-pub(crate) struct TrialReport {
-    pub(crate) schema: u32,
-    /// RFC 3339; `null`: nothing is stored.
-    pub(crate) from: Option<String>,
-    pub(crate) to: Option<String>,
-    pub(crate) services: Vec<ServiceTrial>,
-    /// What holds of every such answer.
-    pub(crate) notes: Vec<String>,
-}
-
-/// What the rules make of one service.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct ServiceTrial {
-    pub(crate) service: String,
-    /// Pairs that were compared.
-    pub(crate) compared: u64,
-    /// Pairs that diverge.
-    pub(crate) pairs: Count,
-    /// What differs in them.
-    pub(crate) differences: Count,
-    /// By rule, in the order of the file.
-    pub(crate) rules: Vec<RuleCount>,
-    /// Those that are still reported, or may be: most first.
-    pub(crate) remaining: Vec<SignatureCount>,
-    /// Those of which nothing is left: most first.
-    pub(crate) vanished: Vec<SignatureCount>,
-    /// What could not be told, by reason.
-    pub(crate) undecided: Vec<UndecidedCount>,
-}
-
-/// Before and after.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Count {
-    pub(crate) before: u64,
-    /// Surely left.
-    pub(crate) after: u64,
-    /// Of which it cannot be told.
-    pub(crate) undecided: u64,
-    /// Of those after: what is only found under the rules; pairs with nothing else left.
-    pub(crate) new: u64,
-}
-
-/// What one rule does.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct RuleCount {
-    pub(crate) rule: String,
-    /// Differences that it explains, of those that are stored.
-    pub(crate) differences: u64,
-    /// Pairs with one.
-    pub(crate) pairs: u64,
-    /// Where.
-    pub(crate) endpoints: BTreeSet<String>,
-    /// Whether it explains nothing of what is stored.
-    pub(crate) matches_nothing: bool,
-    /// Endpoints of which it alone silences all that differs, in several places.
-    pub(crate) silences: BTreeSet<String>,
-}
-
-/// What becomes of one signature.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct SignatureCount {
-    pub(crate) id: String,
-    pub(crate) endpoint: String,
-    pub(crate) kind: String,
-    pub(crate) path: String,
-    pub(crate) change: String,
-    pub(crate) differences: Count,
-}
-
-/// What could not be told for one reason.
-#[derive(Debug, Serialize)]
-pub(crate) struct UndecidedCount {
-    /// `compare::Undecided::as_str`.
-    pub(crate) reason: &'static str,
-    pub(crate) differences: u64,
-    pub(crate) pairs: u64,
-    /// A pair of these.
-    pub(crate) example: String,
 }
 
 /// Counts what becomes of pairs.
