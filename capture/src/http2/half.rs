@@ -357,7 +357,9 @@ impl Payload {
             let (id, value) = parse_setting(&[i0, i1, v0, v1, v2, v3]);
             return (used, Event::Setting(id, value));
         }
-        let whole = self.untouched && used == self.content;
+        // A frame ends with its padding: content whose padding is still to come is not all of it.
+        let is_ended = used == self.content && bytes.len() - used as usize >= self.padding as usize;
+        let whole = self.untouched && is_ended;
         self.untouched = false;
         self.content -= used;
         let (used, header) = (used as usize, self.header);
