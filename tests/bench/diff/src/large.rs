@@ -73,7 +73,7 @@ fn pairs() -> Vec<(&'static str, bool, String, String)> {
         format!("[{}]", all.join(","))
     };
     vec![
-        ("1 MB, one value differs", true, text(&items), text(&changed(900))),
+        ("1 MB, one value differs", true, text(&items), text(&changed(1_180))),
         ("1 MB, one value in each tenth element", true, text(&items), text(&changed(10))),
         ("1 MB, a value in each element", true, text(&items), text(&changed(1))),
         ("1 MB, an element is missing", true, text(&items), text(&cut)),
