@@ -125,13 +125,13 @@ impl Judge {
         let exchange = exchange.into();
         let Some(Origin { service, leg }) = exchange.origin else { return };
         let Some(policy) = self.policy.service(service) else { return };
+        let key = exchange.request.as_ref().and_then(|request| Key::of(policy, request));
         if leg == Leg::Secondary {
-            self.observe(service, &exchange);
-            return self.unpaired(service, leg, &exchange, Outcome::Baseline);
+            let pair = key.map(|key| key.digest.hash());
+            return self.unpaired(service, leg, &exchange, Outcome::Baseline, pair);
         }
-        let Some(key) = exchange.request.as_ref().and_then(|request| Key::of(policy, request))
-        else {
-            return self.unpaired(service, leg, &exchange, Outcome::Unkeyed);
+        let Some(key) = key else {
+            return self.unpaired(service, leg, &exchange, Outcome::Unkeyed, None);
         };
         let shown = if leg == Leg::Primary { key.shown() } else { Box::default() };
         let digest = key.digest;
@@ -187,10 +187,10 @@ impl Judge {
             match paired {
                 Paired::Pair { primary, shadow } => self.compare(primary, shadow),
                 Paired::Alone(keyed, outcome) => {
-                    if keyed.leg == Leg::Primary && outcome == Outcome::Unmirrored {
-                        self.observe(keyed.service, &keyed.exchange);
-                    }
-                    self.unpaired(keyed.service, keyed.leg, &keyed.exchange, outcome);
+                    let Keyed { service, leg, exchange, digest, .. } = keyed;
+                    let is_read = leg == Leg::Primary && outcome == Outcome::Unmirrored;
+                    let pair = is_read.then(|| digest.hash());
+                    self.unpaired(service, leg, &exchange, outcome, pair);
                 }
             }
         }
@@ -235,26 +235,27 @@ impl Judge {
         self.tell_news();
     }
 
-    /// Looks at an answer for what varies by itself.
-    fn observe(&mut self, service: ServiceId, exchange: &Exchange) {
-        let Some(policy) = self.policy.service(service) else { return };
-        let key = exchange.request.as_ref().and_then(|request| Key::of(policy, request));
-        let Some(key) = key else { return };
-        let endpoint = self.endpoints.of(service, policy, Some(exchange));
-        let name = self.endpoints.name(endpoint);
-        self.differ.observe(policy, name, key.digest.hash(), exchange);
-        self.tell_news();
-    }
-
     fn tell_news(&mut self) {
         while let Some(news) = self.differ.news() {
             self.judged.push_back(Judged::Noise(Box::new(news)));
         }
     }
 
-    fn unpaired(&mut self, service: ServiceId, leg: Leg, exchange: &Exchange, outcome: Outcome) {
+    /// Ends an exchange without a pair; with `pair`, the hash of its pair key, its answer is looked
+    /// at for what varies by itself.
+    fn unpaired(
+        &mut self,
+        service: ServiceId,
+        leg: Leg,
+        exchange: &Exchange,
+        outcome: Outcome,
+        pair: Option<u64>,
+    ) {
         let Some(policy) = self.policy.service(service) else { return };
         let endpoint = self.endpoints.of(service, policy, Some(exchange));
+        if let Some(pair) = pair {
+            self.differ.observe(policy, self.endpoints.name(endpoint), pair, exchange);
+        }
         let releases = self.releases.of_one(service, leg, exchange);
         self.rollups.exchange(Slice { endpoint, releases }, leg, outcome, exchange);
         let unpaired = Unpaired {
@@ -265,6 +266,7 @@ impl Judge {
             start: exchange.timing.start(),
         };
         self.judged.push_back(Judged::Unpaired(Box::new(unpaired)));
+        self.tell_news();
     }
 }
 

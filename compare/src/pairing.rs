@@ -6,8 +6,8 @@
 //!
 //! - A primary with a good answer and a shadow are paired at once if their requests are equal and
 //!   began together; of several candidates, the one that began nearest.
-//! - A primary that failed (a status of HTTP or gRPC that proxies try again, or no whole answer) may be tried again.
-//!   While one waits, nothing in its group is paired. When the first of the group has waited long
+//! - A primary that failed (a status of HTTP or gRPC that proxies try again, or no whole answer) may
+//!   be tried again. While one waits, nothing in its group is paired. When the first of the group has waited long
 //!   enough, the group is settled together: where there are more primaries than shadows, failed
 //!   attempts that were followed by another of the same request are `Retried`, and so is the loser
 //!   of a hedge: one without a whole answer beside one that the client got. The others pair in

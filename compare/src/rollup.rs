@@ -162,8 +162,8 @@ fn record(histogram: &mut Option<Histogram<u32>>, us: Option<u64>) {
     }
 }
 
-/// Whether an exchange ended in an error: a server error by HTTP's or gRPC's status, or no answer. `None`
-/// where that was not seen.
+/// Whether an exchange ended in an error: a server error by HTTP's or gRPC's status, or no answer.
+/// `None` where that was not seen.
 fn erred(exchange: &Exchange) -> Option<bool> {
     match exchange.evidence {
         Evidence::Complete => exchange.response.as_ref().map(answer_is_error),

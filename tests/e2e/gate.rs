@@ -130,7 +130,10 @@ fn an_acknowledgement_that_has_expired_counts_no_longer_and_says_so() {
     for signature in trial.signatures() {
         assert_eq!(code(&trial.acknowledge(&signature, &["--until", "1s"])), 0);
     }
-    std::thread::sleep(Duration::from_millis(1_100));
+    crate::support::wait_for("the last acknowledgement to expire", || {
+        let (list, _) = said(&trial.run("ack", &["--list"]));
+        (list.matches("expired 20").count() == trial.signatures().len()).then_some(())
+    });
     let (printed, _) = said(&trial.gate(&[]));
     assert!(printed.contains("8 of 138 pairs diverge: 5.797 %"), "{printed}");
     let signature = trial.report(&[])["services"][0]["signatures"][0].clone();
